@@ -1,0 +1,372 @@
+//! A record as one line of JSON. The names of the fields are a contract: `format/FORMAT.md`, "JSON".
+//!
+//! Rendering appends to a byte buffer and never builds a tree: JSON data goes through as it is
+//! stored. Absent fields are left out, except `workerId`, which is null for the master.
+
+use crate::header::Origin;
+use crate::level::Level;
+use crate::record::{
+    ErrorInfo, ErrorKind, Event, LogSource, Lost, Process, Record, Request, RequestId, WorkerId,
+};
+use crate::shape::RecordType;
+
+/// Appends the record as a JSON object and a line feed.
+///
+/// # Examples
+///
+/// ```
+/// use logq_format::{json, Event, Lifecycle, Origin, Record, Timestamp, WorkerId, WriterId};
+///
+/// let record = Record {
+///     time: Timestamp::from_micros(0),
+///     event: Event::Lifecycle(Lifecycle::WorkerStarted),
+/// };
+/// let origin = Origin { writer: WriterId(9), worker: WorkerId::new(2) };
+/// let mut line = Vec::new();
+/// json::write_line(&mut line, &record, origin, 17);
+/// assert_eq!(
+///     String::from_utf8(line)?,
+///     concat!(
+///         r#"{"timestamp":"1970-01-01T00:00:00.000000Z","level":"INFO","type":"LIFECYCLE","#,
+///         r#""workerId":2,"writer":9,"seq":17,"event":"WORKER_STARTED"}"#,
+///         "\n",
+///     ),
+/// );
+/// # Ok::<(), std::string::FromUtf8Error>(())
+/// ```
+pub fn write_line(out: &mut Vec<u8>, record: &Record<'_>, origin: Origin, sequence: u64) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    record.time.write_rfc3339(out);
+    out.extend_from_slice(b"\",\"level\":\"");
+    out.extend_from_slice(record.level().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"type\":\"");
+    out.extend_from_slice(record.record_type().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"workerId\":");
+    match record.subject(origin) {
+        Some(worker) => number(out, worker.get()),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"writer\":");
+    number(out, origin.writer.0);
+    out.extend_from_slice(b",\"seq\":");
+    number(out, sequence);
+    event_fields(out, &record.event);
+    out.extend_from_slice(b"}\n");
+}
+
+impl Record<'_> {
+    /// How severe the record is; follows from the event.
+    ///
+    /// An uncaught exception is CRITICAL; a response with an unexpected error and a response that
+    /// failed to finish are ERROR; a worker that ended badly is WARN; the rest is INFO.
+    pub fn level(&self) -> Level {
+        match &self.event {
+            Event::Log { level, .. } => *level,
+            Event::UncaughtException { .. } => Level::Critical,
+            Event::Response(response) if response.error.is_some() && !response.expected => {
+                Level::Error
+            }
+            Event::ResponseFinished(finished) if finished.error.is_some() => Level::Error,
+            Event::IoError(_) => Level::Error,
+            Event::WorkerExited(exited) if !exited.is_orderly() => Level::Warn,
+            Event::Lost(_) | Event::ClockStep(_) => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
+    /// The type of the record; follows from the event.
+    pub fn record_type(&self) -> RecordType {
+        match &self.event {
+            Event::Request(_) => RecordType::Request,
+            Event::RequestMeta { .. } => RecordType::RequestMeta,
+            Event::Response(_) => RecordType::Response,
+            Event::ResponseFinished(_) => RecordType::ResponseFinished,
+            Event::Log { source, .. } => match source {
+                LogSource::Request(_) => RecordType::RequestLog,
+                LogSource::Worker => RecordType::WorkerLog,
+                LogSource::Master => RecordType::MasterLog,
+            },
+            Event::Lifecycle(step) => match step.process() {
+                Process::Worker => RecordType::WorkerLifecycle,
+                Process::Master => RecordType::MasterLifecycle,
+            },
+            Event::UncaughtException { .. } => RecordType::UncaughtException,
+            Event::WorkerSpawned { .. } => RecordType::WorkerSpawned,
+            Event::WorkerExited(_) => RecordType::WorkerExited,
+            Event::Lost(_) => RecordType::Lost,
+            Event::ClockStep(_) => RecordType::ClockStep,
+            Event::IoError(_) => RecordType::IoError,
+            Event::Unknown { .. } => RecordType::Unknown,
+        }
+    }
+
+    /// The request the record belongs to, if any.
+    pub fn request_id(&self) -> Option<RequestId> {
+        match &self.event {
+            Event::Request(request) => Some(request.request),
+            Event::RequestMeta { request, .. } => Some(*request),
+            Event::Response(response) => Some(response.request),
+            Event::ResponseFinished(finished) => Some(finished.request),
+            Event::Log { source: LogSource::Request(request), .. } => Some(*request),
+            _ => None,
+        }
+    }
+
+    /// The worker the record is about: for WORKER_SPAWNED and WORKER_EXITED the worker that was
+    /// spawned or exited, else the one that wrote it; `None` for the master.
+    pub fn subject(&self, origin: Origin) -> Option<WorkerId> {
+        match &self.event {
+            Event::WorkerSpawned { worker } => Some(*worker),
+            Event::WorkerExited(exited) => Some(exited.worker),
+            _ => origin.worker,
+        }
+    }
+
+    /// The name of the lifecycle event, such as `WORKER_STARTED`, if it is one.
+    pub fn event_name(&self) -> Option<&'static str> {
+        match &self.event {
+            Event::Lifecycle(step) => Some(step.as_str()),
+            Event::WorkerSpawned { .. } => Some("WORKER_SPAWNED"),
+            Event::WorkerExited(_) => Some("WORKER_EXITED"),
+            Event::UncaughtException { .. } => Some("UNCAUGHT_EXCEPTION"),
+            _ => None,
+        }
+    }
+}
+
+fn event_fields(out: &mut Vec<u8>, event: &Event<'_>) {
+    match event {
+        Event::Request(request) => request_fields(out, request),
+        Event::RequestMeta { request, data } => {
+            request_id(out, *request);
+            raw_field(out, "data", data.as_str());
+        }
+        Event::Response(response) => {
+            request_id(out, response.request);
+            out.extend_from_slice(b",\"statusCode\":");
+            number(out, response.status);
+            measures(out, response.bytes, response.duration_us);
+            if let Some(error) = &response.error {
+                error_field(out, error, response.expected);
+            }
+        }
+        Event::ResponseFinished(finished) => {
+            request_id(out, finished.request);
+            measures(out, finished.bytes, finished.duration_us);
+            if let Some(error) = &finished.error {
+                error_field(out, error, false);
+            }
+        }
+        Event::Log { source, data, .. } => {
+            if let LogSource::Request(request) = source {
+                request_id(out, *request);
+            }
+            raw_field(out, "data", data.as_str());
+        }
+        Event::Lifecycle(step) => text_field(out, "event", step.as_str()),
+        Event::WorkerSpawned { .. } => text_field(out, "event", "WORKER_SPAWNED"),
+        Event::WorkerExited(exited) => {
+            text_field(out, "event", "WORKER_EXITED");
+            if let Some(code) = exited.exit_code {
+                out.extend_from_slice(b",\"exitCode\":");
+                number(out, code);
+            }
+            if let Some(signal) = exited.signal {
+                text_field(out, "signal", signal);
+            }
+        }
+        Event::UncaughtException { error, .. } => {
+            error_field(out, error, false);
+            text_field(out, "event", "UNCAUGHT_EXCEPTION");
+        }
+        Event::Lost(_) | Event::ClockStep(_) | Event::IoError(_) | Event::Unknown { .. } => {
+            logger_fields(out, event);
+        }
+    }
+}
+
+fn request_fields(out: &mut Vec<u8>, request: &Request<'_>) {
+    request_id(out, request.request);
+    if let Some(ip) = request.ip {
+        text_field(out, "ipAddress", &ip.to_string());
+    }
+    out.extend_from_slice(b",\"httpVersion\":\"");
+    number(out, request.http_version.major());
+    out.push(b'.');
+    number(out, request.http_version.minor());
+    out.push(b'"');
+    text_field(out, "method", request.method.as_str());
+    text_field(out, "url", request.url);
+}
+
+/// What the logger says about itself goes into `data`.
+fn logger_fields(out: &mut Vec<u8>, event: &Event<'_>) {
+    let data = match event {
+        Event::Lost(lost) => serde_json::json!({
+            "counts": lost_counts(lost),
+            "first": lost.first.to_string(),
+            "last": lost.last.to_string(),
+            "reason": lost.reason,
+        }),
+        Event::ClockStep(step) => serde_json::json!({
+            "expected": step.expected.to_string(),
+            "found": step.found.to_string(),
+        }),
+        Event::IoError(error) => serde_json::json!({
+            "operation": error.operation,
+            "code": error.code,
+            "path": error.path,
+            "message": error.message,
+        }),
+        Event::Unknown { kind, payload } => serde_json::json!({
+            "kind": kind,
+            "payload": crate::error::Hex(payload).to_string(),
+        }),
+        _ => return,
+    };
+    raw_field(out, "data", &data.to_string());
+}
+
+fn lost_counts(lost: &Lost<'_>) -> serde_json::Value {
+    let counts = Level::ALL.into_iter().zip(lost.counts).filter(|(_, count)| *count > 0);
+    counts
+        .map(|(level, count)| (level.as_str().to_owned(), serde_json::Value::from(count)))
+        .collect()
+}
+
+fn error_field(out: &mut Vec<u8>, error: &ErrorInfo<'_>, expected: bool) {
+    out.extend_from_slice(b",\"error\":{");
+    out.extend_from_slice(match error.kind {
+        ErrorKind::Stack => b"\"stack\":",
+        ErrorKind::Value => b"\"value\":",
+    });
+    write_string(out, error.text);
+    if expected {
+        out.extend_from_slice(b",\"expected\":true");
+    }
+    if let Some(properties) = error.properties {
+        raw_field(out, "properties", properties.as_str());
+    }
+    if !error.debug.is_empty() {
+        out.extend_from_slice(b",\"debug\":[");
+        for (index, entry) in error.debug.iter().enumerate() {
+            out.extend_from_slice(if index == 0 { b"" } else { b"," });
+            out.extend_from_slice(b"{\"timestamp\":\"");
+            entry.time.write_rfc3339(out);
+            out.push(b'"');
+            raw_field(out, "data", entry.data.as_str());
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+fn request_id(out: &mut Vec<u8>, request: RequestId) {
+    out.extend_from_slice(b",\"requestId\":\"");
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    out.extend_from_slice(request.uuid().hyphenated().encode_lower(&mut text).as_bytes());
+    out.push(b'"');
+}
+
+fn measures(out: &mut Vec<u8>, bytes: Option<u64>, duration_us: Option<u64>) {
+    if let Some(bytes) = bytes {
+        out.extend_from_slice(b",\"bytes\":");
+        number(out, bytes);
+    }
+    if let Some(duration_us) = duration_us {
+        out.extend_from_slice(b",\"durationMs\":");
+        write_millis(out, duration_us);
+    }
+}
+
+/// Appends microseconds as milliseconds: `12`, `12.5`, `0.001`.
+pub fn write_millis(out: &mut Vec<u8>, micros: u64) {
+    number(out, micros / 1000);
+    let fraction = micros % 1000;
+    if fraction > 0 {
+        let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
+        let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
+        out.push(b'.');
+        out.extend(digits.iter().take(last + 1).map(|digit| b'0' + (digit & 0x0F) as u8));
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn raw_field(out: &mut Vec<u8>, name: &str, json: &str) {
+    field_name(out, name);
+    out.extend_from_slice(json.as_bytes());
+}
+
+fn text_field(out: &mut Vec<u8>, name: &str, text: &str) {
+    field_name(out, name);
+    write_string(out, text);
+}
+
+fn field_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Appends `text` as a JSON string, escaping what RFC 8259, section 7, requires and nothing else.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut clean = 0;
+    for (index, byte) in text.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(text.as_bytes().get(clean..index).unwrap_or_default());
+        clean = index + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(crate::error::Hex(&[byte]).to_string().as_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(text.as_bytes().get(clean..).unwrap_or_default());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn strings_are_what_a_json_parser_reads_back(text: String) {
+            let mut out = Vec::new();
+            write_string(&mut out, &text);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
+        #[test]
+        fn milliseconds_keep_every_microsecond(micros in 0_u64..1 << 50) {
+            let mut out = Vec::new();
+            write_millis(&mut out, micros);
+            let text = String::from_utf8(out).unwrap();
+            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            prop_assert!(fraction.len() <= 3 && !fraction.ends_with('0'));
+            let back = whole.parse::<u64>().unwrap() * 1000 + format!("{fraction:0<3}").parse::<u64>().unwrap();
+            prop_assert_eq!(back, micros);
+        }
+    }
+
+    #[test]
+    fn control_characters_never_reach_a_line() {
+        let mut out = Vec::new();
+        write_string(&mut out, "a\u{1b}[31m\n\"\\\u{0}é");
+        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\u001b[31m\\n\\\"\\\\\\u0000é\"");
+    }
+}

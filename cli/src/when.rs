@@ -1,8 +1,8 @@
 //! The time grammar: what people write for an instant, an interval, a duration and a time zone.
 //!
-//! One grammar serves `--since`, `--until`, `--in`, `--where` and HTTP. Apart
-//! from the time zone database it looks at nothing but the text: [`Context`] brings the present,
-//! the zone and the marks of a store.
+//! One grammar serves `--since`, `--until`, `--in`, `--where` and HTTP. Apart from the time zone
+//! database it looks at nothing but the text: [`Context`] brings the present, the zone and the marks
+//! of a store.
 //!
 //! ```text
 //! form       examples                                        interval
@@ -24,7 +24,7 @@
 //! As an instant, each form means the beginning of its interval. What needs saying:
 //!
 //! * A weekday is the latest one that is not in the future: on a Monday at ten, `monday` is today
-//!   and `monday 14:00` is a week ago, all but four hours. A time without a day is always today.
+//!   and `monday 14:00` is on the Monday before. A time without a day is always today.
 //! * `start` is where the latest run starts, the one that `run` names; `run-1` is the run before.
 //! * Units: ns us ms s m h d w mo y, and their long names. Days, weeks, months and years are steps
 //!   on the calendar of the zone, the others on a stopwatch.

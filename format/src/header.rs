@@ -274,6 +274,15 @@ impl BlockHeader {
         bytes
     }
 
+    /// Overwrites the header of the encoded block `block`: for flags that are known only late.
+    ///
+    /// Does nothing where `block` is shorter than a header.
+    pub fn overwrite(&self, marker: SyncMarker, block: &mut [u8]) {
+        if let Some(room) = block.get_mut(..BLOCK_HEADER_LEN) {
+            room.copy_from_slice(&self.encode(marker));
+        }
+    }
+
     /// Decodes the header at the start of `bytes` in a segment with this marker.
     ///
     /// # Errors

@@ -1,1 +1,12 @@
-//! stub
+//! What the tests and benches of logq share: data to write and models to compare with.
+//!
+//! | | |
+//! |---|---|
+//! | realistic traffic of a cluster, record by record | [`traffic`] |
+//! | the same traffic as one encoded segment | [`segment`] |
+//!
+//! Nothing here depends on the writer or the reader, so that neither is tested against itself.
+//! Everything is a function of a seed: the same seed gives the same bytes on every platform.
+
+pub mod segment;
+pub mod traffic;

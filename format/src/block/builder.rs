@@ -377,6 +377,14 @@ impl BlockBuilder {
         header
     }
 
+    /// The raw spine and the raw body so far: samples to train a [`Dictionary`](crate::Dictionary).
+    pub fn samples(&self) -> [Vec<u8>; 2] {
+        let (mut spine, mut body) = (Vec::new(), Vec::new());
+        self.encode_spine(&mut spine);
+        self.encode_body(&mut body);
+        [spine, body]
+    }
+
     fn encode_spine(&self, out: &mut Vec<u8>) {
         let widths = [
             &self.times,

@@ -113,7 +113,7 @@ fn context_of((now, zone, full): (Timestamp, TimeZone, bool)) -> Context<'static
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
     fn every_text_has_a_meaning_or_a_message(text in any_text(), setting in any_setting()) {

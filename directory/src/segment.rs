@@ -1,0 +1,216 @@
+//! How a segment comes to be: written under a name nobody looks for, synced, then linked under its
+//! own name, which fails if another process was faster. Nobody ever sees half a file header.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use logq_format::{
+    Dictionary, FileHeader, Id, Predecessor, SyncMarker, Timestamp, VERSION, encode_dictionary,
+    segment_name,
+};
+use nix::sys::statfs;
+
+use crate::error::{Context, DirectoryError};
+use crate::{Directory, DirectoryLock, SegmentFile, read_header};
+
+/// What is known of a segment before it exists.
+#[derive(Clone, Debug)]
+pub struct NewSegment {
+    /// The present, by the wall clock.
+    pub now: Timestamp,
+    /// The dictionary its blocks are compressed with.
+    pub dictionary: Option<Dictionary>,
+    /// How many more large steps of the wall clock there were than before the newest segment.
+    pub clock_steps: u32,
+}
+
+impl NewSegment {
+    /// A segment without a dictionary.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, dictionary: None, clock_steps: 0 }
+    }
+}
+
+/// A segment that only its creator can see, until it is published.
+///
+/// Dropped without [`Draft::publish`] it leaves nothing behind.
+#[derive(Debug)]
+pub struct Draft {
+    directory: Directory,
+    temporary: PathBuf,
+    file: File,
+    header: FileHeader,
+    clock_steps: u32,
+}
+
+impl Directory {
+    /// Creates the next segment and makes it visible to everyone.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the directory cannot be written to; nothing is left behind then.
+    pub fn create_segment(
+        &self,
+        lock: &DirectoryLock,
+        new: &NewSegment,
+    ) -> Result<SegmentFile, DirectoryError> {
+        self.draft_segment(new)?.publish(lock)
+    }
+
+    /// Creates a segment that nobody sees yet. It gets its number when it is published.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the directory cannot be written to; nothing is left behind then.
+    pub fn draft_segment(&self, new: &NewSegment) -> Result<Draft, DirectoryError> {
+        let random = random_bytes();
+        let temporary = self.path().join(format!(".{}.new", Id(random)));
+        let header = FileHeader {
+            version: VERSION,
+            file: Id(random),
+            directory: Id::default(),
+            segment: 0,
+            created: new.now,
+            created_monotonic_us: monotonic_us(),
+            boot: boot_id(),
+            marker: SyncMarker::from_random(fold(random_bytes())),
+            predecessor: None,
+            clock_epoch: 0,
+            dictionary: new.dictionary.as_ref().map(Dictionary::id),
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let mut file = options.open(&temporary).context("create", &temporary)?;
+        let mut head = header.encode().to_vec();
+        if let Some(dictionary) = &new.dictionary {
+            encode_dictionary(dictionary, new.now, header.marker, &mut head);
+        }
+        let written = file.write_all(&head).context("write", &temporary);
+        let clock_steps = new.clock_steps;
+        let draft = Draft { directory: self.clone(), temporary, file, header, clock_steps };
+        written.map(|()| draft)
+    }
+}
+
+impl Draft {
+    /// The file: header and dictionary are written, blocks follow.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The header so far; number, store and predecessor are filled in when it is published.
+    pub fn header(&self) -> &FileHeader {
+        &self.header
+    }
+
+    /// Syncs the file and makes it the store's newest segment.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the file cannot be synced or linked; nothing is left behind then.
+    pub fn publish(mut self, _lock: &DirectoryLock) -> Result<SegmentFile, DirectoryError> {
+        loop {
+            let newest = self.directory.newest()?;
+            let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
+            self.complete_header(number, newest.as_ref())?;
+            let path = self.directory.path().join(segment_name(number, self.header.created));
+            match fs::hard_link(&self.temporary, &path) {
+                Ok(()) => {
+                    sync_directory(self.directory.path())?;
+                    return Ok(SegmentFile { number, path });
+                }
+                // The name is taken although the lock is held: someone copied a file in.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).context("create", &path),
+            }
+        }
+    }
+
+    fn complete_header(
+        &mut self,
+        number: u64,
+        newest: Option<&SegmentFile>,
+    ) -> Result<(), DirectoryError> {
+        use std::os::unix::fs::FileExt;
+
+        self.header.segment = number;
+        self.header.directory = Id(random_bytes());
+        self.header.clock_epoch = self.clock_steps;
+        self.header.predecessor = None;
+        // A damaged predecessor is no reason not to log: the chain just starts anew.
+        if let Some((newest, header)) = newest.and_then(|newest| Some((newest, header_of(newest)?)))
+        {
+            self.header.directory = header.directory;
+            self.header.clock_epoch = header.clock_epoch.saturating_add(self.clock_steps);
+            let len = fs::metadata(&newest.path).ok().map(|metadata| metadata.len());
+            let predecessor = Predecessor { segment: newest.number, file: header.file, len };
+            self.header.predecessor = Some(predecessor);
+        }
+        self.file.write_all_at(&self.header.encode(), 0).context("write", &self.temporary)?;
+        self.file.sync_all().context("sync", &self.temporary)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Nothing more can be done about a file that cannot be removed; its name says what it is.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn header_of(segment: &SegmentFile) -> Option<FileHeader> {
+    let file = File::open(&segment.path).ok()?;
+    read_header(&file, &segment.path).ok()
+}
+
+/// Makes a new name survive a power failure.
+fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
+    File::open(path).and_then(|directory| directory.sync_all()).context("sync", path)
+}
+
+fn random_bytes() -> [u8; 16] {
+    uuid::Uuid::new_v4().into_bytes()
+}
+
+/// Eight bytes out of sixteen, so that a UUID's six fixed bits disappear among random ones.
+fn fold(bytes: [u8; 16]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+    let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+    let high = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
+    (low ^ high).to_le_bytes()
+}
+
+fn boot_id() -> Id {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let uuid = uuid::Uuid::parse_str(text.trim()).unwrap_or_default();
+    Id(uuid.into_bytes())
+}
+
+fn monotonic_us() -> u64 {
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    let since_boot = nix::time::clock_gettime(clock).map(std::time::Duration::from);
+    since_boot.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Refuses file systems on which the kernel cannot make appends of several processes atomic.
+///
+/// The network file systems' clients look up the end of the file and write there in two steps
+/// (nfs(5), open(2) on `O_APPEND`).
+pub(crate) fn refuse_network(directory: &File, path: &Path) -> Result<(), DirectoryError> {
+    let kind = statfs::fstatfs(directory).context("examine", path)?.filesystem_type();
+    let network = [
+        (statfs::NFS_SUPER_MAGIC, "NFS"),
+        (statfs::SMB_SUPER_MAGIC, "SMB"),
+        (statfs::FsType(0xFF53_4D42_u32 as _), "CIFS"),
+        (statfs::FsType(0xFE53_4D42_u32 as _), "SMB"),
+        (statfs::FsType(0x0102_1997), "9P"),
+    ];
+    match network.into_iter().find(|(magic, _)| *magic == kind) {
+        Some((_, file_system)) => {
+            Err(DirectoryError::Network { path: path.to_owned(), file_system })
+        }
+        None => Ok(()),
+    }
+}

@@ -111,21 +111,38 @@ impl Draft {
     ///
     /// Fails where the file cannot be synced or linked; nothing is left behind then.
     pub fn publish(mut self, _lock: &DirectoryLock) -> Result<SegmentFile, DirectoryError> {
+        // A name can be taken although the lock is held, where someone copies files in.
         loop {
             let newest = self.directory.newest()?;
             let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
             self.complete_header(number, newest.as_ref())?;
             let path = self.directory.path().join(segment_name(number, self.header.created));
             match fs::hard_link(&self.temporary, &path) {
-                Ok(()) => {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                linked => {
+                    linked.context("create", &path)?;
                     sync_directory(self.directory.path())?;
                     return Ok(SegmentFile { number, path });
                 }
-                // The name is taken although the lock is held: someone copied a file in.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).context("create", &path),
             }
         }
+    }
+
+    /// Syncs the file and makes it the segment of this name and number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::publish`], and where the name is taken.
+    pub fn publish_as(
+        mut self,
+        _lock: &DirectoryLock,
+        name: SegmentFile,
+    ) -> Result<SegmentFile, DirectoryError> {
+        let before = self.directory.segments()?.into_iter().rfind(|s| s.number < name.number);
+        self.complete_header(name.number, before.as_ref())?;
+        fs::hard_link(&self.temporary, &name.path).context("create", &name.path)?;
+        sync_directory(self.directory.path())?;
+        Ok(name)
     }
 
     fn complete_header(

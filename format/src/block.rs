@@ -23,6 +23,8 @@ use crate::record::{Record, RequestId};
 pub(crate) mod body;
 pub(crate) mod builder;
 pub(crate) mod opaque;
+mod requests;
+mod size;
 pub(crate) mod spine;
 
 use body::Body;

@@ -99,6 +99,11 @@ impl Dictionary {
     pub fn id(&self) -> u32 {
         self.id
     }
+
+    /// Whether both have the same bytes; costs nothing for a clone.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.bytes, &other.bytes) || self.bytes == other.bytes
+    }
 }
 
 /// The id of a dictionary; 0 in a file header means "none", so no dictionary has it.
@@ -117,8 +122,9 @@ pub const LEVEL_DEFAULT: i32 = 1;
 
 /// Compresses sections; keeps its context between calls.
 pub struct Compressor {
-    plain: bulk::Compressor<'static>,
-    with_dictionary: Option<(Dictionary, bulk::Compressor<'static>)>,
+    /// How sections are compressed, and the context for it; `None` to store them raw.
+    context: Option<(Codec, bulk::Compressor<'static>)>,
+    dictionary: Option<Dictionary>,
 }
 
 impl Compressor {
@@ -128,19 +134,24 @@ impl Compressor {
     ///
     /// Fails where zstd cannot make a context, which means that memory is short.
     pub fn new(level: i32, dictionary: Option<Dictionary>) -> io::Result<Self> {
-        let with_dictionary = match dictionary {
-            Some(dictionary) => {
-                let context = bulk::Compressor::with_dictionary(level, dictionary.bytes())?;
-                Some((dictionary, configured(context)?))
+        let (codec, context) = match &dictionary {
+            Some(used) => {
+                let context = bulk::Compressor::with_dictionary(level, used.bytes())?;
+                (Codec::ZstdDictionary, context)
             }
-            None => None,
+            None => (Codec::Zstd, bulk::Compressor::new(level)?),
         };
-        Ok(Self { plain: configured(bulk::Compressor::new(level)?)?, with_dictionary })
+        Ok(Self { context: Some((codec, configured(context)?)), dictionary })
+    }
+
+    /// A compressor that stores sections as they are.
+    pub const fn raw() -> Self {
+        Self { context: None, dictionary: None }
     }
 
     /// The dictionary in use.
     pub fn dictionary(&self) -> Option<&Dictionary> {
-        self.with_dictionary.as_ref().map(|(dictionary, _)| dictionary)
+        self.dictionary.as_ref()
     }
 
     /// Appends `section` to `out` in whichever way is smaller and says which that was.
@@ -148,24 +159,18 @@ impl Compressor {
     /// A section that zstd fails on is stored raw: nothing is lost.
     pub(crate) fn compress(&mut self, section: &[u8], out: &mut Vec<u8>) -> Codec {
         let start = out.len();
-        let (codec, context) = match &mut self.with_dictionary {
-            Some((_, context)) => (Codec::ZstdDictionary, context),
-            None => (Codec::Zstd, &mut self.plain),
-        };
-        // Room for one byte less than the section: what does not fit is not worth compressing.
-        out.resize(start + section.len().saturating_sub(1), 0);
-        let room = out.get_mut(start..).unwrap_or_default();
-        match context.compress_to_buffer(section, room) {
-            Ok(written) => {
+        if let Some((codec, context)) = &mut self.context {
+            // Room for one byte less than the section: what does not fit is not worth it.
+            out.resize(start + section.len().saturating_sub(1), 0);
+            let room = out.get_mut(start..).unwrap_or_default();
+            if let Ok(written) = context.compress_to_buffer(section, room) {
                 out.truncate(start + written);
-                codec
-            }
-            Err(_) => {
-                out.truncate(start);
-                out.extend_from_slice(section);
-                Codec::Raw
+                return *codec;
             }
         }
+        out.truncate(start);
+        out.extend_from_slice(section);
+        Codec::Raw
     }
 }
 
@@ -180,7 +185,7 @@ fn configured(mut context: bulk::Compressor<'static>) -> io::Result<bulk::Compre
 /// Decompresses sections; keeps its context between calls.
 pub struct Decompressor {
     plain: bulk::Decompressor<'static>,
-    with_dictionary: Option<(u32, bulk::Decompressor<'static>)>,
+    with_dictionary: Option<(Dictionary, bulk::Decompressor<'static>)>,
 }
 
 impl Decompressor {
@@ -205,12 +210,13 @@ impl Decompressor {
             self.with_dictionary = None;
             return Ok(());
         };
-        if self.with_dictionary.as_ref().is_some_and(|(id, _)| *id == dictionary.id()) {
+        // By the bytes: ids are checksums, and a hostile segment can bring any id.
+        if self.with_dictionary.as_ref().is_some_and(|(used, _)| used.is(dictionary)) {
             return Ok(());
         }
         let mut context = bulk::Decompressor::with_dictionary(dictionary.bytes())?;
         context.set_parameter(DParameter::Format(FrameFormat::Magicless))?;
-        self.with_dictionary = Some((dictionary.id(), context));
+        self.with_dictionary = Some((dictionary.clone(), context));
         Ok(())
     }
 

@@ -190,10 +190,12 @@ pub(crate) struct Texts<'a> {
     bytes: &'a [u8],
     /// For each text its start and end in `bytes`.
     places: Vec<(u32, u32)>,
+    /// How many of the bytes are terminators.
+    terminators: usize,
 }
 
 impl<'a> Texts<'a> {
-    /// Parses the bytes of a column of `count` texts.
+    /// Parses the bytes of a column of `count` texts, which fill it exactly.
     pub(crate) fn parse(
         what: &'static str,
         bytes: &'a [u8],
@@ -204,36 +206,62 @@ impl<'a> Texts<'a> {
         if count > bytes.len() {
             return Err(DecodeError::Truncated { what, expected: count, found: bytes.len() });
         }
-        let mut places = Vec::with_capacity(count);
-        if with_lengths {
-            let mut cursor = Cursor::new(bytes);
-            let mut lengths = Vec::with_capacity(count);
-            for _ in 0..count {
-                lengths.push(cursor.length(what, bytes.len())?);
-            }
-            let mut start = bytes.len() - cursor.remaining();
-            for length in lengths {
-                cursor.bytes(what, length)?;
-                places.push((offset(start), offset(start + length)));
-                start += length;
-            }
+        let (places, end) = if with_lengths {
+            places_by_lengths(what, bytes, count)?
         } else {
-            let mut start = 0;
-            for end in memchr::memchr_iter(0, bytes).take(count) {
-                places.push((offset(start), offset(end)));
-                start = end + 1;
-            }
-            if places.len() < count {
-                return Err(DecodeError::Truncated { what, expected: count, found: places.len() });
-            }
+            places_by_terminators(what, bytes, count)?
+        };
+        if end != bytes.len() {
+            let (found, limit) = (bytes.len() as u64, end as u64);
+            return Err(DecodeError::Limit { what, found, limit });
         }
-        Ok(Self { bytes, places })
+        Ok(Self { bytes, places, terminators: if with_lengths { 0 } else { count } })
     }
 
     /// The bytes of the text at `index`, empty beyond the end.
     pub(crate) fn bytes(&self, index: usize) -> &'a [u8] {
         let (start, end) = self.places.get(index).copied().unwrap_or_default();
         self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// The places of texts that follow their lengths, and where the last one ends.
+fn places_by_lengths(
+    what: &'static str,
+    bytes: &[u8],
+    count: usize,
+) -> Result<(Vec<(u32, u32)>, usize), DecodeError> {
+    let mut cursor = Cursor::new(bytes);
+    let mut places = Vec::with_capacity(count);
+    for _ in 0..count {
+        places.push((0, offset(cursor.length(what, bytes.len())?)));
+    }
+    let mut start = bytes.len() - cursor.remaining();
+    for place in &mut places {
+        let length = place.1 as usize;
+        cursor.bytes(what, length)?;
+        *place = (offset(start), offset(start + length));
+        start += length;
+    }
+    Ok((places, start))
+}
+
+/// The places of texts with a NUL byte behind each, and where the last NUL ends.
+fn places_by_terminators(
+    what: &'static str,
+    bytes: &[u8],
+    count: usize,
+) -> Result<(Vec<(u32, u32)>, usize), DecodeError> {
+    let mut places = Vec::with_capacity(count);
+    let mut start = 0;
+    for end in memchr::memchr_iter(0, bytes).take(count) {
+        places.push((offset(start), offset(end)));
+        start = end + 1;
+    }
+    if places.len() == count {
+        Ok((places, start))
+    } else {
+        Err(DecodeError::Truncated { what, expected: count, found: places.len() })
     }
 }
 
@@ -247,6 +275,7 @@ fn offset(value: usize) -> u32 {
 pub(crate) struct Utf8Texts<'a> {
     text: &'a str,
     places: Vec<(u32, u32)>,
+    terminators: usize,
 }
 
 impl<'a> Utf8Texts<'a> {
@@ -263,23 +292,14 @@ impl<'a> Utf8Texts<'a> {
         let whole = places.iter().all(|(start, end)| {
             text.is_char_boundary(*start as usize) && text.is_char_boundary(*end as usize)
         });
-        if whole { Ok(Self { text, places }) } else { Err(invalid) }
+        let terminators = texts.terminators;
+        if whole { Ok(Self { text, places, terminators }) } else { Err(invalid) }
     }
 
     /// Whether no text has a control character, as JSON on one line must not.
     pub(crate) fn is_free_of_controls(&self) -> bool {
         let found = self.text.bytes().fold(0_usize, |n, byte| n + usize::from(byte < 0x20));
-        // With terminators each text brings exactly one NUL; with lengths none does, and a control
-        // character in one text must not hide behind the count of terminators.
-        let terminators = self.terminators();
-        found == terminators
-    }
-
-    fn terminators(&self) -> usize {
-        self.places
-            .iter()
-            .filter(|(_, end)| self.text.as_bytes().get(*end as usize) == Some(&0))
-            .count()
+        found == self.terminators
     }
 
     /// The text at `index`, empty beyond the end.
@@ -346,5 +366,7 @@ mod tests {
         check(&["{}", "[\n1]"], false);
         check(&["a\0", "b"], false);
         check(&["\0", "\0"], false);
+        // A NUL right behind a text looks like its terminator where the column has none.
+        check(&["a", "\0b"], false);
     }
 }

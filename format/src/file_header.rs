@@ -17,6 +17,10 @@ pub const MAGIC: [u8; 8] = *b"\x8FLQL\r\n\x1A\n";
 /// The version of the format this crate writes.
 pub const VERSION: FormatVersion = FormatVersion { major: 1, minor: 0 };
 
+/// The header's length as it says itself.
+const STORED_LEN: u32 = 256;
+const _: () = assert!(STORED_LEN as usize == FILE_HEADER_LEN);
+
 const CRC_OFFSET: usize = FILE_HEADER_LEN - 4;
 const RESERVED_LEN: usize = 100;
 const LENGTH_UNKNOWN: u64 = u64::MAX;
@@ -98,7 +102,7 @@ impl FileHeader {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&self.version.major.to_le_bytes());
         out.extend_from_slice(&self.version.minor.to_le_bytes());
-        out.extend_from_slice(&(FILE_HEADER_LEN as u32).to_le_bytes());
+        out.extend_from_slice(&STORED_LEN.to_le_bytes());
         out.extend_from_slice(&[0; 16]);
         out.extend_from_slice(&self.file.0);
         out.extend_from_slice(&self.directory.0);
@@ -152,7 +156,7 @@ fn decode_fields(
     version: FormatVersion,
 ) -> Result<FileHeader, DecodeError> {
     let header_len = cursor.u32("file header length")?;
-    if header_len as usize != FILE_HEADER_LEN {
+    if header_len != STORED_LEN {
         let found = u64::from(header_len);
         return Err(DecodeError::Invalid { what: "file header length", found });
     }

@@ -201,37 +201,38 @@ fn request_fields(out: &mut Vec<u8>, request: &Request<'_>) {
 
 /// What the logger says about itself goes into `data`.
 fn logger_fields(out: &mut Vec<u8>, event: &Event<'_>) {
-    let data = match event {
-        Event::Lost(lost) => serde_json::json!({
-            "counts": lost_counts(lost),
-            "first": lost.first.to_string(),
-            "last": lost.last.to_string(),
-            "reason": lost.reason,
-        }),
-        Event::ClockStep(step) => serde_json::json!({
-            "expected": step.expected.to_string(),
-            "found": step.found.to_string(),
-        }),
-        Event::IoError(error) => serde_json::json!({
-            "operation": error.operation,
-            "code": error.code,
-            "path": error.path,
-            "message": error.message,
-        }),
-        Event::Unknown { kind, payload } => serde_json::json!({
-            "kind": kind,
-            "payload": crate::error::Hex(payload).to_string(),
-        }),
-        _ => return,
-    };
-    raw_field(out, "data", &data.to_string());
+    object_field(out, "data", |out| match event {
+        Event::Lost(lost) => {
+            object_field(out, "counts", |out| lost_counts(out, lost));
+            text_field(out, "first", &lost.first.to_string());
+            text_field(out, "last", &lost.last.to_string());
+            text_field(out, "reason", lost.reason);
+        }
+        Event::ClockStep(step) => {
+            text_field(out, "expected", &step.expected.to_string());
+            text_field(out, "found", &step.found.to_string());
+        }
+        Event::IoError(error) => {
+            text_field(out, "operation", error.operation);
+            field_name(out, "code");
+            number(out, error.code);
+            text_field(out, "path", error.path);
+            text_field(out, "message", error.message);
+        }
+        Event::Unknown { kind, payload } => {
+            field_name(out, "kind");
+            number(out, *kind);
+            text_field(out, "payload", &crate::error::Hex(payload).to_string());
+        }
+        _ => {}
+    });
 }
 
-fn lost_counts(lost: &Lost<'_>) -> serde_json::Value {
-    let counts = Level::ALL.into_iter().zip(lost.counts).filter(|(_, count)| *count > 0);
-    counts
-        .map(|(level, count)| (level.as_str().to_owned(), serde_json::Value::from(count)))
-        .collect()
+fn lost_counts(out: &mut Vec<u8>, lost: &Lost<'_>) {
+    for (level, count) in Level::ALL.into_iter().zip(lost.counts).filter(|(_, count)| *count > 0) {
+        field_name(out, level.as_str());
+        number(out, count);
+    }
 }
 
 fn error_field(out: &mut Vec<u8>, error: &ErrorInfo<'_>, expected: bool) {
@@ -294,6 +295,19 @@ pub fn write_millis(out: &mut Vec<u8>, micros: u64) {
 
 fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a field whose value is an object of the fields that `fields` appends.
+fn object_field(out: &mut Vec<u8>, name: &str, fields: impl FnOnce(&mut Vec<u8>)) {
+    field_name(out, name);
+    let start = out.len();
+    fields(out);
+    // Every field starts with a comma; the first one's gives way to the brace.
+    match out.get_mut(start) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
+    }
+    out.push(b'}');
 }
 
 fn raw_field(out: &mut Vec<u8>, name: &str, json: &str) {

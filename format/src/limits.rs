@@ -11,11 +11,12 @@ pub const SECTION_BYTES_MAX: usize = (1 << 24) - 1;
 
 /// The most bytes one text (a url, a JSON value, a stack trace) may have: 4 MiB.
 ///
-/// A record has at most a handful of texts besides its DEBUG entries, so that one record with
-/// ordinary DEBUG entries always fits into one block.
+/// A quarter of a section: with [`RECORD_TEXT_BYTES_MAX`] it makes sure that a block can hold any
+/// record that an encoder accepts.
 pub const TEXT_BYTES_MAX: usize = 1 << 22;
 
-/// The most bytes all texts of one record may have together: 8 MiB, half a section.
+/// The most bytes all texts of one record may have together, with a terminator for each, the age
+/// of each DEBUG entry (8 bytes) and a record's few fixed fields: 8 MiB, half a section.
 pub const RECORD_TEXT_BYTES_MAX: usize = 1 << 23;
 
 /// The most records one block may have.

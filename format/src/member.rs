@@ -82,9 +82,16 @@ impl Member {
     ///
     /// # Errors
     ///
-    /// Fails where the checksum does not match or the body is cut off or invalid.
+    /// Fails where the checksum does not match, the body is cut off or invalid, or the member is
+    /// not the block's writer.
     pub fn decode_join(block: &StoredBlock<'_>) -> Result<Self, DecodeError> {
-        Self::decode(&mut Cursor::new(plain_body(block)?))
+        let member = Self::decode(&mut Cursor::new(plain_body(block)?))?;
+        if member.origin == block.header().origin {
+            Ok(member)
+        } else {
+            let found = u64::from(member.origin.writer.0);
+            Err(DecodeError::Invalid { what: "joining member", found })
+        }
     }
 }
 

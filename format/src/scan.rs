@@ -31,7 +31,7 @@ impl<'a> Window<'a> {
     }
 
     fn end(&self) -> u64 {
-        self.offset + self.bytes.len() as u64
+        self.offset.saturating_add(self.bytes.len() as u64)
     }
 }
 
@@ -115,12 +115,28 @@ pub enum GapCause {
 #[derive(Clone, Debug)]
 pub struct Scan {
     marker: SyncMarker,
+    start: u64,
     /// Where the next block should start, or, within a gap, where the search goes on.
     offset: u64,
     end: u64,
+    here: Here,
     gap: Option<OpenGap>,
-    /// A block that was found behind a gap and is answered after it.
-    ready: Option<(u64, BlockHeader)>,
+    /// What it means when a block reaches beyond the end.
+    overrun: GapCause,
+    /// Bytes whose checksums were computed and found wrong.
+    vain: u64,
+}
+
+/// What is known about the current offset.
+#[derive(Clone, Debug)]
+enum Here {
+    Unread,
+    /// A right header, but its lengths are not proven yet.
+    Header(BlockHeader),
+    /// A block, and the header behind it if that is what proves it.
+    Proven(BlockHeader, Option<BlockHeader>),
+    /// No block starts here.
+    Nothing,
 }
 
 #[derive(Clone, Debug)]
@@ -131,12 +147,15 @@ struct OpenGap {
     zeros: bool,
 }
 
-/// What is at one offset.
-enum Candidate {
-    Block(BlockHeader),
-    Bad(GapCause, Option<Box<BlockHeader>>),
-    Need(Range<u64>),
-}
+/// How many bytes a search asks for when it has used up its window.
+const SEARCH_BYTES: u64 = 4096;
+
+/// Bytes that may be checksummed in vain whatever the length of the file: two of the longest
+/// blocks. See [`Scan::may_check`].
+const VAIN_BYTES_FREE: u64 = 1 << 26;
+
+/// Bytes that may be checksummed in vain for each byte passed.
+const VAIN_BYTES_PER_BYTE: u64 = 4;
 
 impl Scan {
     /// A scan of `range` of a file with this marker.
@@ -144,7 +163,33 @@ impl Scan {
     /// The range starts where a block should start: behind the file header, or at an offset that
     /// [`find_block`] gave.
     pub fn new(marker: SyncMarker, range: Range<u64>) -> Self {
-        Self { marker, offset: range.start, end: range.end, gap: None, ready: None }
+        Self {
+            marker,
+            start: range.start,
+            offset: range.start,
+            end: range.end,
+            here: Here::Unread,
+            gap: None,
+            overrun: GapCause::Unfinished,
+            vain: 0,
+        }
+    }
+
+    /// A scan for blocks hidden in the block at `offset`, whose content `error` was found in.
+    ///
+    /// A torn block may by chance end where another one starts, which hides that it is torn and
+    /// what was appended behind it. The first answer is a gap with this header and error, up to
+    /// the first block found or else to the block's end.
+    pub fn inside(
+        marker: SyncMarker,
+        offset: u64,
+        header: BlockHeader,
+        error: DecodeError,
+    ) -> Self {
+        let end = offset.saturating_add(header.block_len() as u64);
+        let mut scan = Self { overrun: GapCause::Torn, ..Self::new(marker, offset..end) };
+        scan.open_gap(GapCause::Content(error), Some(header));
+        scan
     }
 
     /// Where the scan has come to: everything before has been answered.
@@ -153,95 +198,115 @@ impl Scan {
     }
 
     /// The next block or gap, as far as `window` tells.
+    ///
+    /// The answers do not depend on the windows: a scan that is given no more than it needs and
+    /// one that is given the whole file say the same. All steps of a scan together take time in
+    /// proportion to its range.
     pub fn step(&mut self, window: Window<'_>) -> Step {
-        if let Some((offset, header)) = self.ready.take() {
-            return self.pass(offset, header);
-        }
         loop {
             if self.offset >= self.end {
-                return self.close_gap(self.end).map_or(Step::End, Step::Gap);
+                return self.close_gap().map_or(Step::End, Step::Gap);
             }
-            match self.candidate(window) {
-                Candidate::Need(range) => return Step::Need(range),
-                Candidate::Block(header) => {
-                    let offset = self.offset;
-                    let Some(gap) = self.close_gap(offset) else {
-                        return self.pass(offset, header);
-                    };
-                    self.ready = Some((offset, header));
-                    return Step::Gap(gap);
-                }
-                Candidate::Bad(cause, header) => {
-                    let start = self.offset;
-                    self.gap.get_or_insert(OpenGap { start, cause, header, zeros: true });
-                    if let Some(need) = self.search(window) {
-                        return Step::Need(need);
-                    }
-                }
-            }
-        }
-    }
-
-    fn pass(&mut self, offset: u64, header: BlockHeader) -> Step {
-        self.offset = offset + header.block_len() as u64;
-        Step::Block { offset, header }
-    }
-
-    /// Decides whether a block starts at the current offset.
-    fn candidate(&self, window: Window<'_>) -> Candidate {
-        let offset = self.offset;
-        let header_end = offset + BLOCK_HEADER_LEN as u64;
-        if header_end > self.end {
-            return match window.get(offset..self.end) {
-                Some(tail) => Candidate::Bad(self.tail_cause(tail), None),
-                None => Candidate::Need(offset..self.end),
+            let answer = match std::mem::replace(&mut self.here, Here::Unread) {
+                Here::Unread => self.read_header(window),
+                Here::Header(header) => self.prove(window, header),
+                Here::Proven(header, next) => Some(self.pass(header, next)),
+                Here::Nothing => self.search(window),
             };
+            if let Some(step) = answer {
+                return step;
+            }
         }
-        let Some(bytes) = window.get(offset..header_end) else {
-            return Candidate::Need(offset..header_end);
+    }
+
+    /// Reads the header that should be at the current offset.
+    fn read_header(&mut self, window: Window<'_>) -> Option<Step> {
+        let header_end = self.offset.saturating_add(BLOCK_HEADER_LEN as u64);
+        let range = self.offset..header_end.min(self.end);
+        let Some(bytes) = window.get(range.clone()) else {
+            return Some(Step::Need(range));
         };
-        let header = match BlockHeader::decode(bytes, self.marker) {
-            Ok(header) => header,
-            Err(error) => return Candidate::Bad(GapCause::Header(error), None),
-        };
-        let block_end = offset + header.block_len() as u64;
+        if header_end > self.end {
+            let cause = self.tail_cause(bytes);
+            return self.open_gap(cause, None);
+        }
+        match BlockHeader::decode(bytes, self.marker) {
+            Ok(header) => {
+                self.here = Here::Header(header);
+                None
+            }
+            Err(error) => self.open_gap(GapCause::Header(error), None),
+        }
+    }
+
+    /// Accepts a block that ends where the range ends or where another header starts, else one
+    /// whose checksums are right: a length that nothing proves is never hopped by.
+    fn prove(&mut self, window: Window<'_>, header: BlockHeader) -> Option<Step> {
+        let block_end = self.offset.saturating_add(header.block_len() as u64);
         if block_end > self.end {
-            return Candidate::Bad(GapCause::Unfinished, Some(Box::new(header)));
+            let cause = self.overrun.clone();
+            return self.open_gap(cause, Some(header));
         }
         if block_end == self.end {
-            return Candidate::Block(header);
+            return self.accept(header, None);
         }
-        self.confirm(window, offset, block_end, header)
-    }
-
-    /// Accepts a block if another header follows it or else if its checksums are right: a length
-    /// that nothing proves is never hopped by.
-    fn confirm(
-        &self,
-        window: Window<'_>,
-        offset: u64,
-        block_end: u64,
-        header: BlockHeader,
-    ) -> Candidate {
-        let next_end = block_end + BLOCK_HEADER_LEN as u64;
-        if next_end <= self.end {
-            match window.get(block_end..next_end) {
-                None => return Candidate::Need(offset..next_end),
-                Some(next) if BlockHeader::decode(next, self.marker).is_ok() => {
-                    return Candidate::Block(header);
-                }
-                Some(_) => {}
+        let next = block_end..block_end.saturating_add(BLOCK_HEADER_LEN as u64);
+        if next.end <= self.end {
+            let Some(bytes) = window.get(next.clone()) else {
+                self.here = Here::Header(header);
+                return Some(Step::Need(next));
+            };
+            if let Ok(next) = BlockHeader::decode(bytes, self.marker) {
+                return self.accept(header, Some(next));
             }
         }
-        let Some(bytes) = window.get(offset..block_end) else {
-            return Candidate::Need(offset..block_end);
+        self.check(window, header, block_end)
+    }
+
+    /// Accepts a block if its checksums are right.
+    fn check(&mut self, window: Window<'_>, header: BlockHeader, block_end: u64) -> Option<Step> {
+        if !self.may_check(&header) {
+            return self.open_gap(GapCause::Torn, Some(header));
+        }
+        let Some(bytes) = window.get(self.offset..block_end) else {
+            self.here = Here::Header(header);
+            return Some(Step::Need(self.offset..block_end));
         };
         let checked = StoredBlock::new(header.clone(), bytes)
             .and_then(|block| block.check_front().and_then(|()| block.check_body()));
-        match checked {
-            Ok(()) => Candidate::Block(header),
-            Err(_) => Candidate::Bad(GapCause::Torn, Some(Box::new(header))),
+        if checked.is_ok() {
+            return self.accept(header, None);
         }
+        self.vain = self.vain.saturating_add(header.block_len() as u64);
+        self.open_gap(GapCause::Torn, Some(header))
+    }
+
+    /// Whether another checksum keeps the work of the scan in proportion to its range.
+    ///
+    /// Blocks torn by chance are few or short. A hostile file is full of headers that each claim
+    /// megabytes; checking all of them would take days.
+    fn may_check(&self, header: &BlockHeader) -> bool {
+        let passed = self.offset.saturating_sub(self.start);
+        let allowed = VAIN_BYTES_FREE.saturating_add(passed.saturating_mul(VAIN_BYTES_PER_BYTE));
+        self.vain.saturating_add(header.block_len() as u64) <= allowed
+    }
+
+    /// Answers the block at the current offset, behind the gap that it ends, if any.
+    fn accept(&mut self, header: BlockHeader, next: Option<BlockHeader>) -> Option<Step> {
+        match self.close_gap() {
+            None => Some(self.pass(header, next)),
+            Some(gap) => {
+                self.here = Here::Proven(header, next);
+                Some(Step::Gap(gap))
+            }
+        }
+    }
+
+    fn pass(&mut self, header: BlockHeader, next: Option<BlockHeader>) -> Step {
+        let offset = self.offset;
+        self.offset = offset.saturating_add(header.block_len() as u64);
+        self.here = next.map_or(Here::Unread, Here::Header);
+        Step::Block { offset, header }
     }
 
     /// Fewer bytes than a header are left: a header being written, if they start like one.
@@ -249,7 +314,7 @@ impl Scan {
         let marker = self.marker.as_bytes();
         let common = tail.len().min(marker.len());
         if tail.get(..common) == marker.get(..common) {
-            GapCause::Unfinished
+            self.overrun.clone()
         } else {
             GapCause::Header(DecodeError::Truncated {
                 what: "block header",
@@ -259,26 +324,39 @@ impl Scan {
         }
     }
 
+    /// Notes that no block starts at the current offset. Each torn block with a right header gets
+    /// a gap of its own, so that nobody's loss hides behind another's.
+    fn open_gap(&mut self, cause: GapCause, header: Option<BlockHeader>) -> Option<Step> {
+        let before = if header.is_some() { self.close_gap() } else { None };
+        let header = header.map(Box::new);
+        self.gap.get_or_insert(OpenGap { start: self.offset, cause, header, zeros: true });
+        self.here = Here::Nothing;
+        before.map(Step::Gap)
+    }
+
     /// Moves to the next marker behind the current offset, or to the end of the window, or answers
     /// which bytes are needed to go on.
-    fn search(&mut self, window: Window<'_>) -> Option<Range<u64>> {
-        let from = self.offset + 1;
-        let to = window.end().min(self.end);
+    fn search(&mut self, window: Window<'_>) -> Option<Step> {
         let marker_len = self.marker.as_bytes().len() as u64;
-        if from + marker_len > self.end {
-            self.note_bytes(window, self.offset..self.end);
-            self.offset = self.end;
-            return None;
-        }
-        let Some(bytes) = window.get(from..to).filter(|bytes| bytes.len() as u64 >= marker_len)
-        else {
-            return Some(self.offset..from + marker_len);
-        };
-        let next = match memmem::find(bytes, self.marker.as_bytes()) {
-            Some(found) => from + found as u64,
-            // The last seven bytes may be the start of a marker.
-            None if to == self.end => self.end,
-            None => to - marker_len,
+        let from = self.offset.saturating_add(1);
+        let to = window.end().min(self.end);
+        let bytes = window.get(from..to).filter(|bytes| bytes.len() as u64 >= marker_len);
+        let next = match bytes {
+            None if to == self.end && window.get(self.offset..to).is_some() => self.end,
+            None => {
+                self.here = Here::Nothing;
+                let to = self.offset.saturating_add(SEARCH_BYTES).min(self.end);
+                return Some(Step::Need(self.offset..to));
+            }
+            Some(bytes) => match memmem::find(bytes, self.marker.as_bytes()) {
+                Some(found) => from + found as u64,
+                None if to == self.end => self.end,
+                None => {
+                    // The last seven bytes may be the start of a marker; at the eighth is none.
+                    self.here = Here::Nothing;
+                    to - marker_len
+                }
+            },
         };
         self.note_bytes(window, self.offset..next);
         self.offset = next;
@@ -287,20 +365,19 @@ impl Scan {
 
     /// Keeps track of whether the gap is all zeros.
     fn note_bytes(&mut self, window: Window<'_>, range: Range<u64>) {
-        let zeros = window.get(range).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
-        if let Some(gap) = &mut self.gap {
-            gap.zeros &= zeros;
-        }
+        let Some(gap) = self.gap.as_mut().filter(|gap| gap.zeros) else { return };
+        gap.zeros = window.get(range).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
     }
 
-    fn close_gap(&mut self, end: u64) -> Option<Gap> {
+    /// The gap that ends at the current offset, if there is one.
+    fn close_gap(&mut self) -> Option<Gap> {
         let gap = self.gap.take()?;
         let cause = match gap.cause {
             _ if gap.zeros => GapCause::Zeros,
-            GapCause::Unfinished if end < self.end => GapCause::Torn,
+            GapCause::Unfinished if self.offset < self.end => GapCause::Torn,
             cause => cause,
         };
-        Some(Gap { range: gap.start..end, cause, header: gap.header })
+        Some(Gap { range: gap.start..self.offset, cause, header: gap.header })
     }
 }
 
@@ -310,17 +387,33 @@ impl Scan {
 /// A header found this way is right for all but one in 2^96 positions of a payload; the scan that
 /// starts there still proves each block by what follows it.
 pub fn find_block(bytes: &[u8], from: usize, marker: SyncMarker) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    memmem::find_iter(rest, marker.as_bytes()).map(|found| from + found).find(|offset| {
-        BlockHeader::decode(bytes.get(*offset..).unwrap_or_default(), marker).is_ok()
-    })
+    let mut from = from;
+    loop {
+        let rest = bytes.get(from..)?;
+        let offset = from + memmem::find(rest, marker.as_bytes())?;
+        if is_header(bytes, offset, marker) {
+            return Some(offset);
+        }
+        // By one byte, not by the marker's length: occurrences of some markers can overlap.
+        from = offset + 1;
+    }
 }
 
 /// The offset in `bytes` of the last block header, for writers that join a file.
 pub fn find_last_block(bytes: &[u8], marker: SyncMarker) -> Option<usize> {
-    memmem::rfind_iter(bytes, marker.as_bytes()).find(|offset| {
-        BlockHeader::decode(bytes.get(*offset..).unwrap_or_default(), marker).is_ok()
-    })
+    let mut end = bytes.len();
+    loop {
+        let rest = bytes.get(..end)?;
+        let offset = memmem::rfind(rest, marker.as_bytes())?;
+        if is_header(bytes, offset, marker) {
+            return Some(offset);
+        }
+        end = offset + marker.as_bytes().len() - 1;
+    }
+}
+
+fn is_header(bytes: &[u8], offset: usize, marker: SyncMarker) -> bool {
+    bytes.get(offset..).is_some_and(|bytes| BlockHeader::decode(bytes, marker).is_ok())
 }
 
 /// The marker of a segment whose file header is damaged, learned from its blocks.

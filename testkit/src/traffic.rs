@@ -105,6 +105,8 @@ struct Cluster<V> {
     visit: V,
     /// Records still to come.
     left: u64,
+    /// Those among them that belong to requests in flight.
+    planned: u64,
     start_us: i64,
     span_us: f64,
     /// How much of the day's load has arrived, 0 to 1.
@@ -123,12 +125,13 @@ struct Cluster<V> {
 
 impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
     fn new(options: &TrafficOptions, visit: V) -> Self {
-        let mut random = Rng::with_seed(options.seed);
-        let scene = Scene::new(&mut random);
+        let random = Rng::with_seed(options.seed);
+        let scene = Scene::new();
         Self {
             random,
             visit,
             left: options.records,
+            planned: 0,
             start_us: options.start.as_micros(),
             span_us: options.span_us as f64,
             arrived: 0.0,
@@ -180,16 +183,15 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
 
     /// Lets requests arrive and run until only the records of shutting down are left.
     fn serve(&mut self) {
-        let mut planned = 0;
         loop {
-            let budget = self.left.saturating_sub(planned + SHUT_DOWN_RECORDS);
+            let budget = self.left.saturating_sub(self.planned + SHUT_DOWN_RECORDS);
             if budget == 0 {
                 break;
             }
             let next = self.next_arrival(budget);
-            planned -= self.run_until(next);
+            self.run_until(next);
             self.time = self.time.max(next);
-            planned += self.arrive(budget);
+            self.arrive(budget);
         }
         self.run_until(Timestamp::MAX);
     }
@@ -203,23 +205,21 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
         Timestamp::from_micros(self.start_us.saturating_add_unsigned(elapsed))
     }
 
-    /// Starts whatever arrives now; answers how many records will follow.
-    fn arrive(&mut self, budget: u64) -> u64 {
+    /// Starts whatever arrives now.
+    fn arrive(&mut self, budget: u64) {
         self.arrivals += 1;
         if self.random.u32(..ARRIVALS_PER_CRASH) == 0 && budget > CRASH_RECORDS {
-            self.replace_worker();
-            return 0;
+            return self.replace_worker();
         }
         let worker = self.random.choice(self.workers.iter().copied());
         match self.random.u8(..200) {
             0 => self.log(LogSource::Master, None, &catalog::MASTER_MESSAGES),
             1..5 => self.log(LogSource::Worker, worker, &catalog::WORKER_MESSAGES),
             _ => match worker {
-                Some(worker) if budget >= Plan::RECORDS_MAX => return self.admit(worker),
+                Some(worker) if budget >= Plan::RECORDS_MAX => self.admit(worker),
                 _ => self.log(LogSource::Worker, worker, &catalog::WORKER_MESSAGES),
             },
         }
-        0
     }
 
     fn log(&mut self, source: LogSource, worker: Option<WorkerId>, messages: &[&str]) {
@@ -233,21 +233,20 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
         self.text = text;
     }
 
-    /// Puts a new request into the queue; answers how many records it will have.
-    fn admit(&mut self, worker: WorkerId) -> u64 {
+    /// Puts a new request into the queue.
+    fn admit(&mut self, worker: WorkerId) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.plans.push(Plan::default());
             self.plans.len() - 1
         });
-        let Some(plan) = self.plans.get_mut(index) else { return 0 };
+        let Some(plan) = self.plans.get_mut(index) else { return };
         self.scene.plan(&mut self.random, worker, self.time, plan);
+        self.planned += plan.records();
         self.queue.push(Reverse((self.time, self.arrivals, index)));
-        plan.records()
     }
 
-    /// Runs every step that is due before `end`; answers how many records that were.
-    fn run_until(&mut self, end: Timestamp) -> u64 {
-        let mut count = 0;
+    /// Runs every step that is due before `end`.
+    fn run_until(&mut self, end: Timestamp) {
         while let Some(Reverse((time, order, index))) = self.queue.peek().copied() {
             if time >= end {
                 break;
@@ -256,6 +255,7 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
             let Some(plan) = self.plans.get_mut(index) else { continue };
             self.time = time;
             self.left = self.left.saturating_sub(1);
+            self.planned = self.planned.saturating_sub(1);
             let worker = Some(plan.worker());
             let visit = &mut self.visit;
             self.scene.emit(&mut self.random, plan, time, |record| visit(worker, record));
@@ -263,9 +263,7 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
                 Some(next) => self.queue.push(Reverse((next, order, index))),
                 None => self.free.push(index),
             }
-            count += 1;
         }
-        count
     }
 
     /// A worker meets an exception, finishes its requests and ends; another takes its place.

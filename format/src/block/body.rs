@@ -10,7 +10,6 @@ use super::spine::{Place, Spine};
 use crate::column::{Ints, Texts, Utf8Texts};
 use crate::cursor::{Cursor, unzigzag};
 use crate::error::DecodeError;
-use crate::limits::SECTION_BYTES_MAX;
 use crate::record::{
     DebugEntry, ErrorInfo, ErrorKind, Event, HttpVersion, Json, Lifecycle, LogSource, Method,
     Process, Request, Response, ResponseFinished,
@@ -209,7 +208,7 @@ fn take_texts<'a, const N: usize>(
     let mut texts = std::array::from_fn(|_| Texts::default());
     for ((column, entry), (what, count)) in texts.iter_mut().zip(entries).zip(columns) {
         if count > 0 {
-            let length = usize::try_from(entry >> 1).unwrap_or(usize::MAX).min(SECTION_BYTES_MAX);
+            let length = usize::try_from(entry >> 1).unwrap_or(usize::MAX);
             let bytes = cursor.bytes(what, length)?;
             *column = Texts::parse(what, bytes, entry & 1 == 1, count)?;
         }

@@ -4,12 +4,11 @@
 //! writing the columns one after the other and compressing them. `spine` and `body` hold the
 //! mirror image.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
-use hashbrown::HashTable;
-
 use super::opaque;
+use super::requests::Requests;
+use super::size::text_len;
 use crate::codec::Compressor;
 use crate::column::{IntColumn, TextColumn};
 use crate::cursor::zigzag;
@@ -19,8 +18,7 @@ use crate::header::{
 };
 use crate::level::Level;
 use crate::limits::{
-    BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, RECORD_TEXT_BYTES_MAX,
-    SECTION_BYTES_MAX, TEXT_BYTES_MAX,
+    BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, SECTION_BYTES_MAX, SEQUENCE_MAX,
 };
 use crate::record::{
     ErrorInfo, ErrorKind, Event, LogSource, Method, Process, Record, Request, RequestId, Response,
@@ -36,7 +34,8 @@ pub struct BlockContext {
     pub marker: SyncMarker,
     /// Who writes.
     pub origin: Origin,
-    /// The sequence number of the first record.
+    /// The sequence number of the first record. All numbers of the block must be at most
+    /// [`SEQUENCE_MAX`]; a larger one is lowered until they are.
     pub sequence: u64,
     /// Flags.
     pub flags: BlockFlags,
@@ -85,11 +84,12 @@ pub struct BlockBuilder {
     last: Timestamp,
     times: IntColumn,
     sequence_gaps: IntColumn,
+    /// Sequence numbers left out before the next record.
     gap: u64,
-    sparse: bool,
+    /// Sequence numbers left out before the records so far.
+    gaps: u64,
 
-    ids: Vec<[u8; 16]>,
-    indices: HashTable<u32>,
+    requests: Requests,
     request_refs: IntColumn,
 
     methods: Vec<u8>,
@@ -123,6 +123,13 @@ pub struct BlockBuilder {
 /// An estimate of the bytes a record takes beside its texts: shape, time, request, small numbers.
 const RECORD_OVERHEAD: usize = 8;
 
+/// More than what a section has beside its records: ten directory entries of at most four bytes and
+/// the widths of columns, and one record more.
+const BLOCK_OVERHEAD: usize = 128;
+
+/// The sequence numbers a block may leave out, so that its records still have numbers.
+const GAPS_MAX: u64 = SEQUENCE_MAX - BLOCK_RECORDS_MAX as u64;
+
 impl BlockBuilder {
     /// A builder without records.
     pub fn new() -> Self {
@@ -141,12 +148,17 @@ impl BlockBuilder {
 
     /// The size of the block so far before compression, in bytes, roughly. Costs nothing.
     pub fn raw_len(&self) -> usize {
-        self.text_len + self.shapes.len() * RECORD_OVERHEAD + self.ids.len() * 16
+        self.text_len + self.shapes.len() * RECORD_OVERHEAD + self.requests.as_bytes().len()
     }
 
     /// The time of the latest record, if there is one.
     pub fn last_time(&self) -> Option<Timestamp> {
         (!self.is_empty()).then_some(self.last)
+    }
+
+    /// The time of the earliest record, if there is one.
+    pub fn first_time(&self) -> Option<Timestamp> {
+        (!self.is_empty()).then_some(self.min)
     }
 
     /// Leaves out `count` sequence numbers before the next record.
@@ -155,7 +167,7 @@ impl BlockBuilder {
     /// meaning: that record's number is given to [`Self::finish`].
     pub fn skip_sequence(&mut self, count: u64) {
         if !self.is_empty() {
-            self.gap += count;
+            self.gap = self.gap.saturating_add(count);
         }
     }
 
@@ -165,7 +177,8 @@ impl BlockBuilder {
     ///
     /// Nothing is added on an error. [`PushError::Full`] asks for [`Self::finish`] and another
     /// attempt; it never comes from a builder without records. [`PushError::OutOfOrder`] says that
-    /// the record is older than the last one, the rest that no block can hold it.
+    /// the record is older than the last one, [`PushError::Sequence`] that more numbers were
+    /// skipped than there are, the rest that no block can hold the record.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), PushError> {
         let text_len = text_len(&record.event)?;
         let delta = self.admit(record.time, text_len)?;
@@ -175,7 +188,7 @@ impl BlockBuilder {
         self.last = record.time;
         self.times.push(delta);
         self.sequence_gaps.push(self.gap);
-        self.sparse |= self.gap > 0;
+        self.gaps += self.gap;
         self.gap = 0;
         self.text_len += text_len;
         self.push_event(&record.event, record.time);
@@ -190,12 +203,20 @@ impl BlockBuilder {
         if time < self.last {
             return Err(PushError::OutOfOrder);
         }
+        if self.gaps.saturating_add(self.gap) > GAPS_MAX {
+            return Err(PushError::Sequence);
+        }
         let full = self.shapes.len() >= BLOCK_RECORDS_MAX
-            || self.ids.len() >= BLOCK_REQUESTS_MAX
+            || self.requests.len() >= BLOCK_REQUESTS_MAX
             || time.micros_since(self.min) > BLOCK_SPAN_US_MAX
-            // Twice the overhead leaves room for lengths and the widths of columns.
-            || self.raw_len() + self.shapes.len() * RECORD_OVERHEAD + text_len > SECTION_BYTES_MAX;
+            || self.section_len_max() + text_len > SECTION_BYTES_MAX;
         if full { Err(PushError::Full) } else { Ok(time.micros_since(self.last)) }
+    }
+
+    /// What neither section exceeds after one more record without texts. Twice the overhead leaves
+    /// room for lengths and the widths of columns.
+    fn section_len_max(&self) -> usize {
+        self.raw_len() + self.shapes.len() * RECORD_OVERHEAD + BLOCK_OVERHEAD
     }
 
     fn push_event(&mut self, event: &Event<'_>, time: Timestamp) {
@@ -317,24 +338,9 @@ impl BlockBuilder {
     }
 
     /// Adds the shape of a record that belongs to a request.
-    ///
-    /// The reference counts back from the newest request, 0 for a new one, so that the numbers
-    /// stay small and alike however long the block is.
     fn push_shape_of(&mut self, shape: u8, request: RequestId) {
         self.shapes.push(shape);
-        let id = request.as_bytes();
-        let ids = &self.ids;
-        let found = self.indices.find(hash(id), |index| ids.get(*index as usize) == Some(id));
-        if let Some(index) = found {
-            self.request_refs.push(self.ids.len() as u64 - u64::from(*index));
-            return;
-        }
-        let index = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
-        self.ids.push(*id);
-        self.request_refs.push(0);
-        let ids = &self.ids;
-        self.indices
-            .insert_unique(hash(id), index, |index| ids.get(*index as usize).map_or(0, hash));
+        self.request_refs.push(self.requests.refer(request.as_bytes()));
     }
 
     /// Appends the block to `out`, returns its header and starts over with an empty builder.
@@ -344,23 +350,23 @@ impl BlockBuilder {
         compressor: &mut Compressor,
         out: &mut Vec<u8>,
     ) -> BlockHeader {
-        let mut header =
-            BlockHeader::empty(BlockKind::Data, context.origin, self.min, context.sequence);
+        let sequence = context.sequence.min(SEQUENCE_MAX - self.gaps - self.shapes.len() as u64);
+        let mut header = BlockHeader::empty(BlockKind::Data, context.origin, self.min, sequence);
         header.max = self.last.max(self.min);
         header.flags = context.flags;
-        if self.sparse {
+        if self.gaps > 0 {
             header.flags = header.flags.with(BlockFlags::SPARSE);
         }
         header.lost = u16::try_from(context.lost).unwrap_or(u16::MAX);
         // At most 2^18 records and 2^16 - 1 requests: `admit` has seen to it.
         header.records = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
-        header.requests = u16::try_from(self.ids.len()).unwrap_or(u16::MAX);
+        header.requests = u16::try_from(self.requests.len()).unwrap_or(u16::MAX);
         // The builder itself made every shape, so all of them are defined.
         (header.levels, header.types) = summarize(&self.shapes).unwrap_or_default();
 
         let start = out.len();
         out.resize(start + BLOCK_HEADER_LEN, 0);
-        out.extend_from_slice(self.ids.as_flattened());
+        out.extend_from_slice(self.requests.as_bytes());
         let mut raw = std::mem::take(&mut self.scratch);
         raw.clear();
         self.encode_spine(&mut raw);
@@ -482,9 +488,8 @@ impl BlockBuilder {
         ] {
             bytes.clear();
         }
-        self.ids.clear();
-        self.indices.clear();
-        (self.gap, self.sparse, self.text_len) = (0, false, 0);
+        self.requests.clear();
+        (self.gap, self.gaps, self.text_len) = (0, 0, 0);
         (self.min, self.last) = (Timestamp::default(), Timestamp::default());
     }
 }
@@ -510,68 +515,5 @@ pub(crate) fn crc_from(bytes: &[u8], start: usize) -> u32 {
 pub(crate) fn put_header(header: &BlockHeader, marker: SyncMarker, start: usize, out: &mut [u8]) {
     if let Some(room) = out.get_mut(start..start + BLOCK_HEADER_LEN) {
         room.copy_from_slice(&header.encode(marker));
-    }
-}
-
-/// The bytes of all texts of an event.
-fn text_len(event: &Event<'_>) -> Result<usize, PushError> {
-    let checked = |what, text: &str| match text.len() {
-        bytes @ TEXT_BYTES_MAX.. => Err(PushError::TooLarge { what, bytes, limit: TEXT_BYTES_MAX }),
-        bytes => Ok(bytes + 1),
-    };
-    let error_len = |error: &ErrorInfo<'_>| {
-        let mut sum = checked("stack", error.text)?;
-        sum += error.properties.map_or(Ok(0), |json| checked("properties", json.as_str()))?;
-        for entry in error.debug.iter() {
-            sum += checked("debug entry", entry.data.as_str())? + 8;
-        }
-        if sum <= RECORD_TEXT_BYTES_MAX {
-            Ok(sum)
-        } else {
-            let limit = RECORD_TEXT_BYTES_MAX;
-            Err(PushError::TooLarge { what: "list of debug entries", bytes: sum, limit })
-        }
-    };
-    let optional_error = |error: &Option<ErrorInfo<'_>>| error.as_ref().map_or(Ok(0), error_len);
-    match event {
-        Event::Request(request) => {
-            Ok(checked("method", request.method.as_str())? + checked("url", request.url)? + 17)
-        }
-        Event::RequestMeta { data, .. } | Event::Log { data, .. } => checked("data", data.as_str()),
-        Event::Response(response) => optional_error(&response.error),
-        Event::ResponseFinished(finished) => optional_error(&finished.error),
-        Event::UncaughtException { error, .. } => error_len(error),
-        Event::WorkerExited(exited) => checked("signal", exited.signal.unwrap_or_default()),
-        Event::Lost(lost) => checked("reason", lost.reason),
-        Event::IoError(error) => Ok(checked("operation", error.operation)?
-            + checked("path", error.path)?
-            + checked("message", error.message)?),
-        Event::Lifecycle(_) | Event::WorkerSpawned { .. } | Event::ClockStep(_) => Ok(0),
-        Event::Unknown { kind, .. } => Err(PushError::Kind { kind: *kind }),
-    }
-}
-
-/// Request ids are random already; mixing is for ids that a foreign log made of counters.
-fn hash(id: &[u8; 16]) -> u64 {
-    BuildHasherDefault::<IdHasher>::default().hash_one(id)
-}
-
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let (words, _) = bytes.as_chunks::<8>();
-        for word in words {
-            // Fibonacci hashing (Knuth, The Art of Computer Programming, volume 3, section 6.4).
-            self.0 = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.0 ^= self.0 >> 32;
-        }
-    }
-
-    fn write_usize(&mut self, _len: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -74,7 +74,13 @@ pub(crate) fn decode(shape: u8, payload: &[u8]) -> Result<Event<'_>, DecodeError
                 0 => None,
                 _ => Some(cursor.text("signal")?),
             };
-            Ok(Event::WorkerExited(WorkerExited { worker, exit_code, signal }))
+            let exited = WorkerExited { worker, exit_code, signal };
+            // The level that a query saw in the shape must be the level of the record.
+            if exited.is_orderly() == (shape == shape::WORKER_EXITED) {
+                Ok(Event::WorkerExited(exited))
+            } else {
+                Err(DecodeError::Invalid { what: "record shape", found: u64::from(shape) })
+            }
         }
         shape::LOST => {
             let mut counts = [0; 6];

@@ -8,6 +8,7 @@ use crate::cursor::Cursor;
 use crate::error::DecodeError;
 use crate::header::BlockHeader;
 use crate::level::Level;
+use crate::limits::SEQUENCE_MAX;
 use crate::record::{Method, RequestId};
 use crate::shape::{self, Family, RecordType, SHAPES, Shape, summarize};
 use crate::timestamp::Timestamp;
@@ -106,12 +107,16 @@ impl<'a> Spine<'a> {
         let deltas = Ints::take(cursor, "times", count, width(0))?;
         let request_refs = Ints::take(cursor, "request references", counts.requests, width(1))?;
         let methods = cursor.bytes("methods", counts.of(Family::Request))?;
-        let statuses = Ints::take(cursor, "statuses", responses, width(2))?;
+        check_methods(methods)?;
+        let statuses = Ints::take(cursor, "statuses", responses, status_width(width(2))?)?;
         let response_durations = Ints::take(cursor, "response durations", responses, width(3))?;
         let response_sizes = Ints::take(cursor, "response sizes", responses, width(4))?;
         let finished_durations = Ints::take(cursor, "finished durations", finished, width(5))?;
         let finished_sizes = Ints::take(cursor, "finished sizes", finished, width(6))?;
         let sequence_gaps = Ints::take(cursor, "sequence gaps", count, width(7))?;
+        if width(7) > 0 {
+            check_sequences(header, sequence_gaps)?;
+        }
         Ok(Self {
             shapes,
             times: times(header, deltas)?,
@@ -276,12 +281,45 @@ fn measures(sizes: &Ints<'_>, durations: &Ints<'_>, place: Place) -> (Option<u64
     (sizes.get(index).checked_sub(1), durations.get(index).checked_sub(1))
 }
 
-/// Encoders write 16 bits at most; the excess of a hostile column is cut.
+/// The width of the statuses: at most 2, as a status has 16 bits.
+fn status_width(width: u8) -> Result<u8, DecodeError> {
+    if width <= 2 {
+        Ok(width)
+    } else {
+        Err(DecodeError::Limit { what: "width of statuses", found: u64::from(width), limit: 2 })
+    }
+}
+
 fn status(value: u64) -> u16 {
+    // `status_width` has seen to it that the value fits.
     u16::try_from(value).unwrap_or(u16::MAX)
 }
 
-/// A query trusts the header's sets of levels and types, so they must be true.
+/// A method of a later version must not turn into another request's text.
+fn check_methods(codes: &[u8]) -> Result<(), DecodeError> {
+    match codes.iter().copied().max() {
+        Some(code @ 10..) => Err(DecodeError::Newer { what: "method", found: u64::from(code) }),
+        _ => Ok(()),
+    }
+}
+
+/// No number of the block is beyond the limit, so that none is told twice.
+fn check_sequences(header: &BlockHeader, gaps: Ints<'_>) -> Result<(), DecodeError> {
+    if gaps.get(0) != 0 {
+        return Err(DecodeError::Invalid { what: "first sequence gap", found: gaps.get(0) });
+    }
+    // The decoder of the header has checked the sum without gaps.
+    let end = header.sequence + u64::from(header.records);
+    let found = gaps.iter().fold(end, u64::saturating_add);
+    if found <= SEQUENCE_MAX {
+        Ok(())
+    } else {
+        Err(DecodeError::Limit { what: "last sequence", found, limit: SEQUENCE_MAX })
+    }
+}
+
+/// A query trusts the header's sets of levels and types, so nothing outside them may be in the
+/// block. They may hold more: a later version adds the types of its own kinds of records.
 fn check_masks(header: &BlockHeader, shapes: &[u8]) -> Result<(), DecodeError> {
     const WHAT: &str = "record shape";
     let Some((levels, types)) = summarize(shapes) else {
@@ -289,7 +327,7 @@ fn check_masks(header: &BlockHeader, shapes: &[u8]) -> Result<(), DecodeError> {
         let found = u64::from(undefined.copied().unwrap_or(0));
         return Err(DecodeError::Newer { what: WHAT, found });
     };
-    if levels != header.levels || types != header.types {
+    if levels.union(header.levels) != header.levels || types.union(header.types) != header.types {
         let found = u64::from(types.bits());
         return Err(DecodeError::Invalid { what: "set of levels and types", found });
     }

@@ -1,0 +1,5 @@
+//! What the tests share: records at random, segments made of them, and a way to read them back.
+
+pub(crate) mod reading;
+pub(crate) mod records;
+pub(crate) mod segment;

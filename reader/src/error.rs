@@ -1,0 +1,50 @@
+//! What can keep a store from being opened or read at all.
+//!
+//! Damage is not among it: what cannot be read of an open store is a [`Gap`](crate::Gap) in the
+//! [`Report`](crate::Report).
+
+use std::io;
+use std::path::PathBuf;
+
+/// Says why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is nothing at this path.
+    #[error("{}: no such store; a store is a directory of *.logq files", path.display())]
+    NoSuchPath {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// There is something else at this path.
+    #[error(
+        "{}: not a store but {holds}; a store is a directory of *.logq files, and `logq import` makes one from other logs",
+        path.display()
+    )]
+    NotAStore {
+        /// The path as given.
+        path: PathBuf,
+        /// What is there instead, such as `a directory of 3 other files`.
+        holds: String,
+    },
+    /// The operating system refuses.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The path concerned.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// Says why reading stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// There is no memory for decompression.
+    #[error("cannot set up decompression: {source}")]
+    Decompressor {
+        /// The decompressor's answer.
+        source: io::Error,
+    },
+}

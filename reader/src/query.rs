@@ -1,0 +1,94 @@
+//! What is asked: a range of time, a filter, an order, a limit.
+//!
+//! Parsing any of it is the command's business.
+
+use std::fmt;
+
+use logq_format::{LevelSet, RequestId, Timestamp, TypeSet, WorkerId};
+
+use crate::rows::Row;
+
+/// Which records are wanted, in which order, and how many. The default asks for all of them.
+///
+/// # Examples
+///
+/// ```
+/// use logq_format::{Level, LevelSet};
+/// use logq_reader::{Filter, Order, Query};
+///
+/// let newest_errors = Query {
+///     since: Some("2026-02-03T14:00:00Z".parse()?),
+///     filter: Filter { levels: LevelSet::at_least(Level::Error), ..Filter::default() },
+///     order: Order::Descending,
+///     limit: Some(10),
+///     ..Query::default()
+/// };
+/// # Ok::<(), logq_format::TimestampError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Query<'q> {
+    /// The first instant wanted; `None` for the beginning of the store.
+    pub since: Option<Timestamp>,
+    /// The first instant no longer wanted; `None` for the end of the store.
+    pub until: Option<Timestamp>,
+    /// Which records of that range are wanted.
+    pub filter: Filter<'q>,
+    /// In which order.
+    pub order: Order,
+    /// The most records wanted: the first ones in that order.
+    pub limit: Option<u64>,
+}
+
+/// The order of records: by time, then writer, then sequence number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    #[default]
+    Ascending,
+    /// Newest first: exactly the reverse.
+    Descending,
+}
+
+/// Which records are wanted: those that pass every part. The default lets all records pass.
+///
+/// The parts are listed from cheap to dear, and each is asked only for what the ones before let
+/// pass: levels, types and workers by a block's header, requests before anything is decompressed,
+/// the predicate last.
+#[derive(Clone)]
+pub struct Filter<'q> {
+    /// The levels.
+    pub levels: LevelSet,
+    /// The types.
+    pub types: TypeSet,
+    /// The processes the records are about, `None` standing for the master; see
+    /// [`Record::subject`](logq_format::Record::subject).
+    pub workers: Option<Vec<Option<WorkerId>>>,
+    /// The requests the records belong to.
+    pub requests: Option<Vec<RequestId>>,
+    /// Anything else. Called from several threads, and more than once for some records.
+    pub predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
+}
+
+impl Default for Filter<'_> {
+    fn default() -> Self {
+        Self {
+            levels: LevelSet::ALL,
+            types: TypeSet::ALL,
+            workers: None,
+            requests: None,
+            predicate: None,
+        }
+    }
+}
+
+impl fmt::Debug for Filter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter")
+            .field("levels", &self.levels)
+            .field("types", &self.types)
+            .field("workers", &self.workers)
+            .field("requests", &self.requests)
+            .field("predicate", &self.predicate.map(|_| "..."))
+            .finish()
+    }
+}

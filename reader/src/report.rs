@@ -1,0 +1,156 @@
+//! What is told beside the records: what is missing, how far the answer is final, what it cost.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use logq_format::{GapCause, Origin, Timestamp};
+
+/// Everything about an answer that is not a record.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Damaged places that may have held records of the range, in the order of the store.
+    pub gaps: Vec<Gap>,
+    /// Damaged places beyond the [`GAPS_MAX`] that are listed.
+    pub gaps_omitted: u64,
+    /// Blocks that the end of their file cuts off: normal where a writer is just writing, the last
+    /// trace of one that was killed elsewhere. Not damage.
+    pub unfinished: Vec<Gap>,
+    /// Records that jumps in the sequences of writers show to be missing.
+    pub missing: Vec<Missing>,
+    /// Records of types that only a newer version knows, among those that match.
+    pub unknown_records: u64,
+    /// Blocks of optional kinds that only a newer version knows.
+    pub unknown_blocks: u64,
+    /// Records that writers say to have dropped.
+    pub lost_records: u64,
+    /// How far the answer is final.
+    pub coverage: Coverage,
+    /// What it cost.
+    pub statistics: Statistics,
+}
+
+/// The most damaged places that a report lists; the rest is counted.
+pub const GAPS_MAX: usize = 10_000;
+
+impl Report {
+    /// Whether nothing is known to be damaged or missing.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.is_empty() && self.missing.is_empty()
+    }
+
+    /// How many records are known to be missing.
+    pub fn missing_records(&self) -> u64 {
+        self.missing.iter().fold(0, |sum, missing| sum.saturating_add(missing.records))
+    }
+}
+
+/// A range of a segment that could not be read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Gap {
+    /// The segment.
+    pub path: PathBuf,
+    /// The bytes skipped, as offsets into the segment.
+    pub range: Range<u64>,
+    /// Why.
+    pub cause: Cause,
+    /// Who wrote the block at the start of the gap, if its header is intact.
+    pub origin: Option<Origin>,
+    /// The times of the blocks around: what was lost happened about then. `None` if unknown.
+    pub span: Option<(Timestamp, Timestamp)>,
+}
+
+/// Why a range of a segment could not be read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The bytes are not what they should be.
+    #[error("{0}")]
+    Damaged(#[from] GapCause),
+    /// The file has become shorter while it was read.
+    #[error("the file was truncated while it was read")]
+    Truncated,
+    /// The file has been deleted, or another one has taken its name, before it was read.
+    #[error("the file was deleted before it was read")]
+    Vanished,
+    /// The operating system failed to read it.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Records of one writer that are missing between two of its blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// The writer.
+    pub origin: Origin,
+    /// Their number.
+    pub records: u64,
+    /// The sequence number of the first of them.
+    pub sequence: u64,
+    /// None of them is earlier than this.
+    pub from: Timestamp,
+    /// None of them is later than this.
+    pub to: Timestamp,
+}
+
+/// How far the snapshot's answers are final.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Coverage {
+    /// The time of the earliest record, if there is any.
+    pub first: Option<Timestamp>,
+    /// The time of the latest record, if there is any.
+    pub last: Option<Timestamp>,
+    /// No record earlier than this can be appended any more, as far as the segments tell. `None` if
+    /// they do not tell; [`Timestamp::MAX`] if every writer has left.
+    pub watermark: Option<Timestamp>,
+    /// The writers that hold the watermark back, the slowest first.
+    pub holding: Vec<Holder>,
+}
+
+/// A writer that may still append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The writer.
+    pub origin: Origin,
+    /// Everything it appends has this time or a later one.
+    pub floor: Timestamp,
+    /// Its process id, 0 if unknown.
+    pub pid: u32,
+    /// The byte of the store's lock file that it holds locked while it lives, counted from 1; 0
+    /// for none.
+    pub slot: u32,
+}
+
+/// What an answer cost: the numbers behind `--explain`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Segments of the snapshot.
+    pub segments: u64,
+    /// Segments of which blocks were considered.
+    pub segments_read: u64,
+    /// Blocks of records whose headers were read.
+    pub blocks: u64,
+    /// Of these, those outside the range of time.
+    pub pruned_by_time: u64,
+    /// Of the rest, those without a wanted level.
+    pub pruned_by_level: u64,
+    /// Of the rest, those without a wanted type.
+    pub pruned_by_type: u64,
+    /// Of the rest, those of other workers.
+    pub pruned_by_worker: u64,
+    /// Of the rest, those without a wanted request.
+    pub pruned_by_request: u64,
+    /// Spines decompressed; a block at the border of two slices counts for both.
+    pub spines_decoded: u64,
+    /// Bodies decompressed; a block at the border of two slices counts for both.
+    pub bodies_decoded: u64,
+    /// Bytes read from segments, or mapped.
+    pub bytes_read: u64,
+    /// Records that matched.
+    pub records: u64,
+}

@@ -1,0 +1,112 @@
+//! Records as a query hands them out: in order, each decoded when asked for.
+
+use logq_format::{Block, DecodeError, Level, Origin, Record, RecordType, Timestamp};
+
+/// What a record is ordered by, and where it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    pub(crate) time: Timestamp,
+    pub(crate) writer: u32,
+    pub(crate) sequence: u64,
+    /// Index among the blocks of the slice.
+    pub(crate) block: u32,
+    /// Index within the block.
+    pub(crate) index: u32,
+    pub(crate) level: Level,
+    pub(crate) record_type: RecordType,
+}
+
+impl Key {
+    /// Equal ranks are the same record, written twice.
+    pub(crate) fn rank(&self) -> (Timestamp, u32, u64) {
+        (self.time, self.writer, self.sequence)
+    }
+}
+
+/// A block that matching records are in.
+#[derive(Debug)]
+pub(crate) struct Decoded<'a> {
+    pub(crate) origin: Origin,
+    pub(crate) block: Block<'a>,
+}
+
+/// Some consecutive records of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    keys: &'a [Key],
+    blocks: &'a [Option<Decoded<'a>>],
+}
+
+impl<'a> Rows<'a> {
+    /// The records with these keys; each key's block must be there.
+    pub(crate) fn new(keys: &'a [Key], blocks: &'a [Option<Decoded<'a>>]) -> Self {
+        Self { keys, blocks }
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The records, in the order of the query.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Row<'a>> + use<'a> {
+        let blocks = self.blocks;
+        self.keys.iter().filter_map(move |key| {
+            let decoded = blocks.get(key.block as usize)?.as_ref()?;
+            Some(Row { key, decoded })
+        })
+    }
+}
+
+/// One record of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    key: &'a Key,
+    decoded: &'a Decoded<'a>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(key: &'a Key, decoded: &'a Decoded<'a>) -> Self {
+        Self { key, decoded }
+    }
+
+    /// When it happened.
+    pub fn time(&self) -> Timestamp {
+        self.key.time
+    }
+
+    /// Who wrote it.
+    pub fn origin(&self) -> Origin {
+        self.decoded.origin
+    }
+
+    /// Its number among the records of its writer.
+    pub fn sequence(&self) -> u64 {
+        self.key.sequence
+    }
+
+    /// How severe it is.
+    pub fn level(&self) -> Level {
+        self.key.level
+    }
+
+    /// Its type.
+    pub fn record_type(&self) -> RecordType {
+        self.key.record_type
+    }
+
+    /// The record itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a rare kind of record holds what the format does not allow, although its
+    /// checksum is right. The other records of its block are not affected.
+    pub fn record(&self) -> Result<Record<'a>, DecodeError> {
+        self.decoded.block.record(self.key.index as usize)
+    }
+}

@@ -1,0 +1,183 @@
+//! Segments in files, read by positioned reads or mapped in windows.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::{Ahead, Bytes, Source, map};
+use crate::report::Cause;
+
+/// How the bytes of a file are got at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// By positioned reads: right for files that are being written, and for unknown ones.
+    Read,
+    /// By mapping windows: right for files that nobody writes to any more.
+    Map,
+}
+
+/// A segment in a file.
+#[derive(Debug)]
+pub(crate) struct FileSource {
+    path: PathBuf,
+    len: u64,
+    /// Device and inode: what the path must still lead to when the file is opened again.
+    identity: (u64, u64),
+    /// The open file, unless there are too many of them.
+    file: Option<File>,
+    access: Access,
+}
+
+impl FileSource {
+    /// The file at `path` with its present length.
+    ///
+    /// With `keep` it stays open, so that it can be read even after it was deleted; without, it is
+    /// opened again whenever it is read.
+    pub(crate) fn open(path: &Path, access: Access, keep: bool) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (len, identity) = (metadata.len(), identity(&metadata));
+        Ok(Self { path: path.to_owned(), len, identity, file: keep.then_some(file), access })
+    }
+
+    fn reopen(&self) -> Result<File, Cause> {
+        let file = File::open(&self.path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Cause::Vanished,
+            _ => unreadable(&error),
+        })?;
+        let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+        if identity(&metadata) == self.identity { Ok(file) } else { Err(Cause::Vanished) }
+    }
+
+    fn read_from(
+        &self,
+        file: &File,
+        range: Range<u64>,
+        mut buffer: Vec<u8>,
+    ) -> io::Result<Bytes<'static>> {
+        if self.access == Access::Map {
+            let end = range.end.min(file.metadata()?.len());
+            if range.start >= end {
+                return Ok(Bytes::default());
+            }
+            return map::map(file, range.start..end).map(Bytes::Mapped);
+        }
+        let len = usize::try_from(range.end.saturating_sub(range.start))
+            .map_err(|_| io::ErrorKind::FileTooLarge)?;
+        buffer.resize(len, 0);
+        let read = fill(&mut buffer, range.start, |room, offset| file.read_at(room, offset))?;
+        buffer.truncate(read);
+        Ok(Bytes::Owned(buffer))
+    }
+}
+
+impl Source for FileSource {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&self, range: Range<u64>, buffer: Vec<u8>) -> Result<Bytes<'_>, Cause> {
+        let range = range.start..range.end.min(self.len);
+        let bytes = match &self.file {
+            Some(file) => self.read_from(file, range, buffer),
+            None => self.read_from(&self.reopen()?, range, buffer),
+        };
+        bytes.map_err(|error| unreadable(&error))
+    }
+
+    fn ahead(&self) -> Ahead {
+        match self.access {
+            Access::Read => Ahead::Costly,
+            Access::Map => Ahead::Free,
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the file ends; says how much there is.
+fn fill(
+    buffer: &mut [u8],
+    offset: u64,
+    mut read_at: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match read_at(room, offset.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(read) => filled = filled.saturating_add(read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn unreadable(error: &io::Error) -> Cause {
+    Cause::Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_interrupted_reads_are_completed() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let mut calls = 0;
+        let mut trickle = |room: &mut [u8], offset: u64| {
+            calls += 1;
+            if calls % 3 == 0 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let rest = &bytes[usize::try_from(offset).unwrap().min(bytes.len())..];
+            let len = room.len().min(rest.len()).min(1);
+            room[..len].copy_from_slice(&rest[..len]);
+            Ok(len)
+        };
+        let mut buffer = vec![0; 50];
+        assert_eq!(fill(&mut buffer, 20, &mut trickle).unwrap(), 50);
+        assert_eq!(buffer, bytes[20..70]);
+        assert_eq!(fill(&mut buffer, 80, &mut trickle).unwrap(), 20, "the file ends");
+    }
+
+    #[test]
+    fn both_ways_of_access_see_the_same_and_notice_truncation() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("segment");
+        let bytes: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
+        for (access, keep) in
+            [(Access::Read, true), (Access::Read, false), (Access::Map, true), (Access::Map, false)]
+        {
+            std::fs::write(&path, &bytes).unwrap();
+            let source = FileSource::open(&path, access, keep).unwrap();
+            assert_eq!(&source.read(5_000..9_000, Vec::new()).unwrap()[..], &bytes[5_000..9_000]);
+            assert_eq!(source.read(0..90_000, Vec::new()).unwrap().len(), 20_000);
+            File::options().write(true).open(&path).unwrap().set_len(6_000).unwrap();
+            assert_eq!(&source.read(5_000..9_000, Vec::new()).unwrap()[..], &bytes[5_000..6_000]);
+            assert_eq!(source.read(7_000..9_000, Vec::new()).unwrap().len(), 0);
+        }
+    }
+
+    #[test]
+    fn an_open_file_outlives_its_name_and_a_closed_one_is_recognized() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("segment");
+        std::fs::write(&path, "old").unwrap();
+        let kept = FileSource::open(&path, Access::Read, true).unwrap();
+        let closed = FileSource::open(&path, Access::Read, false).unwrap();
+        std::fs::write(scratch.path().join("other"), "new").unwrap();
+        std::fs::rename(scratch.path().join("other"), &path).unwrap();
+        assert_eq!(&kept.read(0..3, Vec::new()).unwrap()[..], b"old");
+        assert_eq!(closed.read(0..3, Vec::new()).unwrap_err(), Cause::Vanished);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(closed.read(0..3, Vec::new()).unwrap_err(), Cause::Vanished);
+    }
+}

@@ -1,0 +1,376 @@
+//! Records of the past, written in bulk: imports, conversions, test data.
+//!
+//! A bulk writer fills segments of its own, which nobody sees until they are complete. So it may
+//! take records in any order, and the claims in its pings are exact in both directions.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use logq_directory::{Directory, DirectoryError, Draft, NewSegment, SegmentFile};
+use logq_format::{
+    BlockBuilder, BlockHeader, Claims, Compressor, Dictionary, Origin, PushError, Record,
+    SyncMarker, Timestamp, WorkerId,
+};
+use rayon::prelude::*;
+
+use crate::queue::{Encoding, Pending};
+use crate::staging::new_writer_id;
+
+mod lanes;
+
+use lanes::Lanes;
+
+/// Settings of a [`BulkWriter`].
+#[derive(Clone, Debug)]
+pub struct BulkOptions {
+    /// Bytes of records, before compression, that are collected for one block.
+    pub high_water_mark: usize,
+    /// Whether blocks are compressed.
+    pub compression: bool,
+    /// The size of the dictionary that is trained from the first blocks, 0 for none. Where there is
+    /// too little to learn from, there is none either.
+    pub dictionary_bytes: usize,
+    /// The size at which a segment is published and the next one begun.
+    pub segment_bytes_max: u64,
+    /// The present: names the segments.
+    pub now: Timestamp,
+}
+
+impl BulkOptions {
+    /// Blocks of 32 KiB, compressed, with a dictionary of 64 KiB, in segments of 256 MiB.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            high_water_mark: 32 * 1024,
+            compression: true,
+            dictionary_bytes: 64 * 1024,
+            segment_bytes_max: 256 << 20,
+            now,
+        }
+    }
+}
+
+/// What a [`BulkWriter`] has done.
+#[derive(Clone, Debug, Default)]
+pub struct BulkSummary {
+    /// Records written.
+    pub records: u64,
+    /// Records that could not keep the writer and sequence number they came with, because an
+    /// earlier record of the same writer was later in time or sequence.
+    pub renamed: u64,
+    /// The segments published.
+    pub segments: Vec<SegmentFile>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Says why bulk writing cannot go on, or why a record was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BulkError {
+    /// The store's directory failed. Segments published before are complete.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// Writing a segment failed. Segments published before are complete.
+    #[error("cannot write a segment of {}: {source}", path.display())]
+    Write {
+        /// The store.
+        path: std::path::PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No block can hold the record; the writer goes on with the next one.
+    #[error(transparent)]
+    Record(#[from] PushError),
+}
+
+/// Writes records with given times into new segments of a store.
+///
+/// # Examples
+///
+/// ```
+/// use logq_format::{Event, Lifecycle, Record, Timestamp};
+/// use logq_writer::{BulkOptions, BulkWriter};
+///
+/// # let scratch = tempfile::tempdir()?;
+/// # let store = scratch.path().join("logs");
+/// let now: Timestamp = "2026-02-03T00:00:00Z".parse()?;
+/// let mut bulk = BulkWriter::create(&store, BulkOptions::at(now))?;
+/// for second in [2, 1] {
+///     let time = Timestamp::from_micros(second * 1_000_000);
+///     let event = Event::Lifecycle(Lifecycle::StartingUp);
+///     bulk.push(None, &Record { time, event })?;
+/// }
+/// let summary = bulk.finish()?;
+/// assert_eq!((summary.records, summary.segments.len()), (2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BulkWriter {
+    directory: Directory,
+    options: BulkOptions,
+    lanes: Lanes,
+    /// Full blocks that wait for each other, to be encoded in parallel.
+    full: Vec<Pending>,
+    dictionary: Option<Dictionary>,
+    trained: bool,
+    segment: Option<Output>,
+    summary: BulkSummary,
+}
+
+/// Full blocks encoded at once: enough for all cores, little memory.
+const BATCH_BLOCKS: usize = 32;
+
+/// Full blocks collected before the dictionary is trained: some three megabytes of samples.
+const TRAINING_BLOCKS: usize = 96;
+
+/// How many bytes of blocks may follow a ping with claims before the next one.
+const CLAIMS_EVERY: u64 = 4 << 20;
+
+impl BulkWriter {
+    /// A writer into the store at `path`, which is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the directory cannot be created or used.
+    pub fn create(path: &Path, options: BulkOptions) -> Result<Self, BulkError> {
+        Ok(Self {
+            directory: Directory::create(path)?,
+            lanes: Lanes::default(),
+            full: Vec::new(),
+            dictionary: None,
+            trained: options.dictionary_bytes == 0 || !options.compression,
+            segment: None,
+            summary: BulkSummary::default(),
+            options,
+        })
+    }
+
+    /// Adds a record of this worker, `None` for the master. Times may come in any order; the
+    /// record gets the next sequence number of whichever writer its time suits.
+    ///
+    /// # Errors
+    ///
+    /// [`BulkError::Record`] refuses this record only; all others end the writing.
+    pub fn push(&mut self, worker: Option<WorkerId>, record: &Record<'_>) -> Result<(), BulkError> {
+        self.lanes.push(worker, record, self.options.high_water_mark, &mut self.full)?;
+        self.pushed()
+    }
+
+    /// Adds a record that keeps the writer and the sequence number it has elsewhere.
+    ///
+    /// Where that is impossible, because this writer's record before is later in time or sequence,
+    /// it is added as by [`Self::push`] and counted in [`BulkSummary::renamed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::push`].
+    pub fn push_as(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        record: &Record<'_>,
+    ) -> Result<(), BulkError> {
+        let mark = self.options.high_water_mark;
+        match self.lanes.push_as(origin, sequence, record, mark, &mut self.full) {
+            Ok(()) => self.pushed(),
+            Err(PushError::OutOfOrder | PushError::Sequence) => {
+                self.summary.renamed += 1;
+                self.push(origin.worker, record)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn pushed(&mut self) -> Result<(), BulkError> {
+        self.summary.records += 1;
+        let enough = if self.trained { BATCH_BLOCKS } else { TRAINING_BLOCKS };
+        if self.full.len() >= enough { self.write_full() } else { Ok(()) }
+    }
+
+    /// Writes what is left, publishes the last segment and tells what was done.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the segment cannot be written or published.
+    pub fn finish(mut self) -> Result<BulkSummary, BulkError> {
+        self.full.extend(self.lanes.drain());
+        if !self.full.is_empty() {
+            self.write_full()?;
+        }
+        self.publish()?;
+        Ok(std::mem::take(&mut self.summary))
+    }
+
+    fn write_full(&mut self) -> Result<(), BulkError> {
+        if !self.trained {
+            self.train();
+        }
+        if self.segment.is_none() {
+            let now = self.options.now;
+            let new = NewSegment { now, dictionary: self.dictionary.clone(), clock_steps: 0 };
+            let draft = self.directory.draft_segment(&new)?;
+            let output = Output::new(draft, &self.options, self.dictionary.clone());
+            self.segment = Some(output.map_err(|source| self.write_error(source))?);
+        }
+        let mut full = std::mem::take(&mut self.full);
+        let written = match &mut self.segment {
+            Some(output) => output.append(&mut full),
+            None => Ok(0),
+        };
+        let len = written.map_err(|source| self.write_error(source))?;
+        self.lanes.recycle(full.into_iter().map(|pending| pending.builder));
+        if len >= self.options.segment_bytes_max { self.publish() } else { Ok(()) }
+    }
+
+    fn train(&mut self) {
+        self.trained = true;
+        if self.full.len() < TRAINING_BLOCKS {
+            return;
+        }
+        let samples: Vec<_> =
+            self.full.iter().flat_map(|pending| pending.builder.samples()).collect();
+        self.dictionary = Dictionary::train(&samples, self.options.dictionary_bytes);
+    }
+
+    fn publish(&mut self) -> Result<(), BulkError> {
+        let Some(output) = self.segment.take() else { return Ok(()) };
+        let (draft, len) = output.complete().map_err(|source| self.write_error(source))?;
+        let lock = self.directory.lock()?;
+        self.summary.segments.push(draft.publish(&lock)?);
+        self.summary.bytes += len;
+        Ok(())
+    }
+
+    fn write_error(&self, source: io::Error) -> BulkError {
+        BulkError::Write { path: self.directory.path().to_owned(), source }
+    }
+}
+
+/// The segment being filled.
+struct Output {
+    draft: Draft,
+    file: BufWriter<File>,
+    encoding: Encoding,
+    compressors: Mutex<Vec<Compressor>>,
+    /// Where the next block goes.
+    offset: u64,
+    now: Timestamp,
+    pings: Vec<Ping>,
+    /// The earliest time of the blocks since the last ping.
+    earliest: Option<Timestamp>,
+}
+
+/// A ping whose watermark is filled in when all later blocks are known.
+struct Ping {
+    offset: u64,
+    claims: Claims,
+    /// The earliest time between this ping and the next one.
+    earliest_behind: Option<Timestamp>,
+}
+
+impl Output {
+    fn new(
+        draft: Draft,
+        options: &BulkOptions,
+        dictionary: Option<Dictionary>,
+    ) -> io::Result<Self> {
+        let mut handle = draft.file().try_clone()?;
+        let offset = handle.seek(SeekFrom::End(0))?;
+        let encoding = Encoding {
+            marker: draft.header().marker,
+            // The one who pings; it has no records.
+            origin: Origin { writer: new_writer_id(), worker: None },
+            dictionary,
+            compression: options.compression,
+        };
+        let mut output = Self {
+            draft,
+            file: BufWriter::with_capacity(1 << 20, handle),
+            encoding,
+            compressors: Mutex::default(),
+            offset,
+            now: Timestamp::MIN,
+            pings: Vec::new(),
+            earliest: None,
+        };
+        output.ping()?;
+        Ok(output)
+    }
+
+    /// Encodes blocks in parallel and appends them in order; answers the segment's length.
+    fn append(&mut self, full: &mut [Pending]) -> io::Result<u64> {
+        let blocks: Vec<Vec<u8>> =
+            full.par_iter_mut().map(|pending| self.encode(pending)).collect();
+        for block in blocks {
+            if let Ok(header) = BlockHeader::decode(&block, self.encoding.marker) {
+                self.now = self.now.max(header.max);
+                self.earliest = Some(self.earliest.map_or(header.min, |t| t.min(header.min)));
+            }
+            self.write(&block)?;
+            let last = self.pings.last().map_or(0, |ping| ping.offset);
+            if self.offset.saturating_sub(last) > CLAIMS_EVERY {
+                self.ping()?;
+            }
+        }
+        Ok(self.offset)
+    }
+
+    fn encode(&self, pending: &mut Pending) -> Vec<u8> {
+        let lock = || self.compressors.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = lock().pop();
+        let mut compressor = spare.unwrap_or_else(|| self.encoding.compressor());
+        let mut block = Vec::with_capacity(pending.builder.raw_len() / 2);
+        self.encoding.encode(pending, &mut compressor, &mut block);
+        lock().push(compressor);
+        block
+    }
+
+    fn ping(&mut self) -> io::Result<()> {
+        if let Some(last) = self.pings.last_mut() {
+            last.earliest_behind = self.earliest.take();
+        }
+        let (covered, now) = (self.offset, self.now);
+        let claims = Claims { covered, now, watermark: Timestamp::MIN, roster: Vec::new() };
+        let block = encode_ping(&claims, self.encoding.origin, self.encoding.marker);
+        let offset = self.offset;
+        self.write(&block)?;
+        self.pings.push(Ping { offset, claims, earliest_behind: None });
+        Ok(())
+    }
+
+    fn write(&mut self, block: &[u8]) -> io::Result<()> {
+        self.file.write_all(block)?;
+        self.offset += block.len() as u64;
+        Ok(())
+    }
+
+    /// States in each ping the earliest time behind it. Nobody has seen the file yet, so nothing
+    /// that anyone relies on changes.
+    fn complete(mut self) -> io::Result<(Draft, u64)> {
+        self.ping()?;
+        self.file.flush()?;
+        // Whoever appends to the segment later, appends nothing earlier than this.
+        let mut watermark = self.now;
+        for ping in self.pings.iter_mut().rev() {
+            watermark = watermark.min(ping.earliest_behind.unwrap_or(watermark));
+            ping.claims.watermark = watermark;
+            let block = encode_ping(&ping.claims, self.encoding.origin, self.encoding.marker);
+            self.draft.file().write_all_at(&block, ping.offset)?;
+        }
+        Ok((self.draft, self.offset))
+    }
+}
+
+fn encode_ping(claims: &Claims, origin: Origin, marker: SyncMarker) -> Vec<u8> {
+    let mut block = Vec::new();
+    claims.encode_ping(origin, claims.now, 0, marker, &mut block);
+    block
+}
+
+impl Pending {
+    fn of(builder: BlockBuilder, origin: Origin, sequence: u64) -> Self {
+        Self { builder, origin, sequence, lost: 0 }
+    }
+}

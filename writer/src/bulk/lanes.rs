@@ -1,0 +1,178 @@
+//! Which writer a record of the past belongs to.
+//!
+//! A writer's times never decrease. Where records come in any other order, several writers share
+//! them: each record goes to the lane whose latest time is the closest one before it. This is
+//! patience sorting (Mallows, "Problem 62-2, Patience Sorting", SIAM Review 1962) with a bounded
+//! number of piles.
+
+use std::collections::HashMap;
+
+use logq_format::{BlockBuilder, Origin, PushError, Record, Timestamp, WorkerId};
+
+use crate::queue::Pending;
+use crate::staging::new_writer_id;
+
+/// The most lanes of one worker that are open at once.
+const LANES_MAX: usize = 16;
+
+/// The most writers with identities of their own that have a block in the making at once.
+const NAMED_OPEN_MAX: usize = 1024;
+
+/// The most writers with identities of their own that are remembered.
+const NAMED_MAX: usize = 1 << 16;
+
+#[derive(Default)]
+pub(super) struct Lanes {
+    /// Lanes that were made here, by worker.
+    anonymous: HashMap<Option<WorkerId>, Vec<Lane>>,
+    /// Lanes that continue writers of another store.
+    named: HashMap<Origin, Lane>,
+    spare: Vec<BlockBuilder>,
+}
+
+/// The block in the making of one writer.
+struct Lane {
+    origin: Origin,
+    builder: BlockBuilder,
+    first_sequence: u64,
+    next_sequence: u64,
+    last: Timestamp,
+}
+
+impl Lane {
+    fn new(origin: Origin, builder: BlockBuilder) -> Self {
+        Self { origin, builder, first_sequence: 0, next_sequence: 0, last: Timestamp::MIN }
+    }
+
+    /// Adds a record with the next sequence number; blocks that are full come back.
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        mark: usize,
+        spare: &mut Vec<BlockBuilder>,
+        full: &mut Vec<Pending>,
+    ) -> Result<(), PushError> {
+        if self.builder.is_empty() {
+            self.first_sequence = self.next_sequence;
+        }
+        match self.builder.push(record) {
+            Err(PushError::Full) => {
+                full.extend(self.seal(spare));
+                self.first_sequence = self.next_sequence;
+                self.builder.push(record)?;
+            }
+            pushed => pushed?,
+        }
+        self.next_sequence += 1;
+        self.last = record.time;
+        if self.builder.raw_len() >= mark {
+            full.extend(self.seal(spare));
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, spare: &mut Vec<BlockBuilder>) -> Option<Pending> {
+        if self.builder.is_empty() {
+            return None;
+        }
+        let builder = std::mem::replace(&mut self.builder, spare.pop().unwrap_or_default());
+        Some(Pending::of(builder, self.origin, self.first_sequence))
+    }
+}
+
+impl Lanes {
+    /// Adds a record to whichever lane suits its time; full blocks go to `full`.
+    pub(super) fn push(
+        &mut self,
+        worker: Option<WorkerId>,
+        record: &Record<'_>,
+        mark: usize,
+        full: &mut Vec<Pending>,
+    ) -> Result<(), PushError> {
+        let lanes = self.anonymous.entry(worker).or_default();
+        let place = suitable(lanes, record.time).unwrap_or_else(|| {
+            full.extend(open_lane(lanes, worker, &mut self.spare));
+            lanes.len() - 1
+        });
+        match lanes.get_mut(place) {
+            Some(lane) => lane.push(record, mark, &mut self.spare, full),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a record to the lane of this writer, if its time and sequence number allow it.
+    pub(super) fn push_as(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        record: &Record<'_>,
+        mark: usize,
+        full: &mut Vec<Pending>,
+    ) -> Result<(), PushError> {
+        if !self.named.contains_key(&origin) {
+            if self.named.len() >= NAMED_MAX {
+                return Err(PushError::Sequence);
+            }
+            if self.named.len() % NAMED_OPEN_MAX == NAMED_OPEN_MAX - 1 {
+                full.extend(sealed(self.named.values_mut(), &mut self.spare));
+            }
+        }
+        let lane = self
+            .named
+            .entry(origin)
+            .or_insert_with(|| Lane::new(origin, self.spare.pop().unwrap_or_default()));
+        if record.time < lane.last {
+            return Err(PushError::OutOfOrder);
+        }
+        let skipped = sequence.checked_sub(lane.next_sequence).ok_or(PushError::Sequence)?;
+        lane.builder.skip_sequence(skipped);
+        lane.next_sequence = sequence;
+        lane.push(record, mark, &mut self.spare, full)
+    }
+
+    /// Takes all blocks in the making out.
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        let Self { anonymous, named, spare } = self;
+        sealed(anonymous.values_mut().flatten().chain(named.values_mut()), spare)
+    }
+
+    /// Takes used builders back.
+    pub(super) fn recycle(&mut self, builders: impl Iterator<Item = BlockBuilder>) {
+        self.spare.extend(builders);
+    }
+}
+
+/// The blocks in the making of these lanes, in an order that does not depend on hash maps: the same
+/// records make the same file.
+fn sealed<'a>(
+    lanes: impl Iterator<Item = &'a mut Lane>,
+    spare: &mut Vec<BlockBuilder>,
+) -> Vec<Pending> {
+    let mut sealed: Vec<_> = lanes.filter_map(|lane| lane.seal(spare)).collect();
+    sealed.sort_by_key(|pending| (pending.builder.first_time(), pending.origin));
+    sealed
+}
+
+/// The lane with the latest time that is not after `time`.
+fn suitable(lanes: &[Lane], time: Timestamp) -> Option<usize> {
+    let candidates = lanes.iter().enumerate().filter(|(_, lane)| lane.last <= time);
+    candidates.max_by_key(|(_, lane)| lane.last).map(|(place, _)| place)
+}
+
+/// Opens another lane behind the others; where there are too many, the one that is furthest ahead
+/// ends, since it is the least likely to suit what comes next.
+fn open_lane(
+    lanes: &mut Vec<Lane>,
+    worker: Option<WorkerId>,
+    spare: &mut Vec<BlockBuilder>,
+) -> Option<Pending> {
+    let mut ended = None;
+    if lanes.len() >= LANES_MAX
+        && let Some((place, _)) = lanes.iter().enumerate().max_by_key(|(_, lane)| lane.last)
+    {
+        ended = lanes.remove(place).seal(spare);
+    }
+    let origin = Origin { writer: new_writer_id(), worker };
+    lanes.push(Lane::new(origin, spare.pop().unwrap_or_default()));
+    ended
+}

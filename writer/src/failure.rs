@@ -1,0 +1,156 @@
+//! What a service tells about something that went wrong.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt::Write as _;
+
+use logq_format::{DebugEntry, ErrorInfo, ErrorKind, Json, Timestamp};
+use serde::Serialize;
+
+use crate::data::to_json_text;
+
+/// An error or exception as records keep it: a text, optional properties, expected or not.
+///
+/// # Examples
+///
+/// ```
+/// use logq_writer::Failure;
+///
+/// let error = "x".parse::<u32>().unwrap_err();
+/// let failure = Failure::from_error(&error).with_properties(&serde_json::json!({"field": "age"}));
+/// let refused = Failure::from_message("quota exceeded").expected();
+/// # let _ = (failure, refused);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Failure {
+    kind: ErrorKind,
+    text: String,
+    properties: Option<Box<str>>,
+    expected: bool,
+}
+
+impl Failure {
+    /// The error with all its sources, one a line, outermost first.
+    pub fn from_error(error: &(dyn Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        // A cycle of sources would never end; no honest chain is this long.
+        for _ in 0..SOURCES_MAX {
+            let Some(cause) = source else { break };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n  caused by: {cause}");
+            source = cause.source();
+        }
+        Self { kind: ErrorKind::Stack, text, properties: None, expected: false }
+    }
+
+    /// A message with its stack trace, as text.
+    pub fn from_stack(stack: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Stack, text: stack.into(), properties: None, expected: false }
+    }
+
+    /// A message without a stack trace.
+    pub fn from_message(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Value, text: message.into(), properties: None, expected: false }
+    }
+
+    /// A value that is no error, as JSON text.
+    pub fn from_value(value: &impl Serialize) -> Self {
+        Self::from_message(to_json_text(value))
+    }
+
+    /// Adds properties, which should serialize to a JSON object.
+    #[must_use]
+    pub fn with_properties(mut self, properties: &impl Serialize) -> Self {
+        self.properties = Some(to_json_text(properties));
+        self
+    }
+
+    /// Marks the failure as expected: a response that carries it is INFO, not ERROR.
+    #[must_use]
+    pub fn expected(mut self) -> Self {
+        self.expected = true;
+        self
+    }
+
+    pub(crate) fn is_expected(&self) -> bool {
+        self.expected
+    }
+
+    /// The failure as a record holds it, with these DEBUG entries.
+    pub(crate) fn info<'a>(&'a self, debug: &'a [DebugEntry<'a>]) -> ErrorInfo<'a> {
+        ErrorInfo {
+            kind: self.kind,
+            text: &self.text,
+            properties: self.properties.as_deref().and_then(Json::new),
+            debug: Cow::Borrowed(debug),
+        }
+    }
+}
+
+const SOURCES_MAX: usize = 100;
+
+/// DEBUG messages kept in memory until an error makes them worth writing.
+#[derive(Debug, Default)]
+pub(crate) struct DebugLog {
+    entries: VecDeque<(Timestamp, Box<str>)>,
+}
+
+impl DebugLog {
+    /// Keeps an entry; the oldest one goes if there are more than `limit`.
+    pub(crate) fn push(&mut self, limit: usize, time: Timestamp, data: Box<str>) {
+        if limit == 0 {
+            return;
+        }
+        while self.entries.len() >= limit {
+            self.entries.pop_front();
+        }
+        self.entries.push_back((time, data));
+    }
+
+    /// Takes all entries out.
+    pub(crate) fn take(&mut self) -> Vec<(Timestamp, Box<str>)> {
+        std::mem::take(&mut self.entries).into()
+    }
+}
+
+/// The entries as records hold them.
+pub(crate) fn debug_entries(taken: &[(Timestamp, Box<str>)]) -> Vec<DebugEntry<'_>> {
+    taken
+        .iter()
+        .map(|(time, data)| DebugEntry { time: *time, data: Json::new(data).unwrap_or(Json::NULL) })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot load the profile")]
+        struct Outer(#[source] std::num::ParseIntError);
+        let failure = Failure::from_error(&Outer("x".parse::<u8>().unwrap_err()));
+        let info = failure.info(&[]);
+        assert_eq!(
+            info.text,
+            "cannot load the profile\n  caused by: invalid digit found in string"
+        );
+        assert_eq!(info.kind, ErrorKind::Stack);
+    }
+
+    #[test]
+    fn the_oldest_debug_entries_go_first() {
+        let mut log = DebugLog::default();
+        for n in 0..5 {
+            log.push(2, Timestamp::from_micros(n), n.to_string().into());
+        }
+        let kept: Vec<_> = log.take().into_iter().map(|(_, data)| data).collect();
+        assert_eq!(kept, ["3".into(), "4".into()]);
+        assert!(log.take().is_empty());
+        log.push(0, Timestamp::default(), "x".into());
+        assert!(log.take().is_empty());
+    }
+}

@@ -1,0 +1,316 @@
+//! The background thread of a logger: encodes, appends, pings, and never sleeps on a lock that a
+//! caller of a log method waits for.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use logq_format::{BlockFlags, Compressor};
+
+use crate::error::{FlushError, OpenError};
+use crate::logger::Shared;
+use crate::queue::{Encoding, Item, Pending, Reply};
+use crate::segment::{Joining, Segment, Target};
+
+/// Idle rounds of `output_delay` after which the thread sleeps without a timer.
+const IDLE_ROUNDS_MAX: u32 = 25;
+
+/// The pause after a failed write, doubled with each failure up to the second value.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long closing tries to get the last blocks onto a disk that refuses them.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+pub(crate) struct Flusher {
+    shared: Arc<Shared>,
+    target: Target,
+    segment: Segment,
+    /// The segment to go on in, joined already, while the one before still takes blocks.
+    next: Option<(Target, Segment)>,
+    compressor: Compressor,
+    /// An encoded block that the disk did not take, and blocks must stay in order.
+    stuck: Option<Vec<u8>>,
+    /// A block whose writer could not join a segment yet.
+    waiting: Option<Box<Pending>>,
+    pause: Duration,
+    idle_rounds: u32,
+    last_append: Instant,
+    last_ping: Instant,
+    /// When closing began.
+    closing: Option<Instant>,
+}
+
+impl Flusher {
+    pub(crate) fn new(shared: Arc<Shared>, target: Target, segment: Segment) -> Self {
+        let now = Instant::now();
+        let mut flusher = Self {
+            shared,
+            target,
+            segment,
+            next: None,
+            compressor: Compressor::raw(),
+            stuck: None,
+            waiting: None,
+            pause: RETRY_PAUSE,
+            idle_rounds: 0,
+            last_append: now,
+            last_ping: now,
+            closing: None,
+        };
+        flusher.use_segment();
+        flusher
+    }
+
+    /// Runs until the logger is closed.
+    pub(crate) fn run(mut self) {
+        if self.shared.is_master {
+            self.ping();
+        }
+        loop {
+            let drained = self.drain();
+            if !drained && !self.give_up_soon() {
+                continue;
+            }
+            if self.shared.queue.is_stopped() && (self.shared.queue.is_empty() || !drained) {
+                break;
+            }
+            self.report_lost();
+            let deadline = self.next_deadline();
+            self.shared.queue.wait(deadline);
+            self.seal_if_due();
+            if self.last_ping.elapsed() >= self.shared.options.ping_delay {
+                self.ping();
+            }
+        }
+        self.leave();
+    }
+
+    /// Handles everything in the queue; `false` if the disk did not take a block.
+    fn drain(&mut self) -> bool {
+        loop {
+            if let Some(block) = self.stuck.take()
+                && !self.append(block)
+            {
+                return false;
+            }
+            if let Some(pending) = self.waiting.take()
+                && !self.write(pending)
+            {
+                return false;
+            }
+            match self.shared.queue.take() {
+                None => return true,
+                Some(Item::Block(pending)) => {
+                    if !self.write(pending) {
+                        return false;
+                    }
+                }
+                Some(Item::Encoded(block)) => {
+                    if !self.append(block) {
+                        return false;
+                    }
+                }
+                Some(Item::Rotate(path, reply)) => {
+                    self.rotate(&path, reply);
+                    self.shared.queue.complete(0);
+                }
+                Some(Item::Switch(reply)) => {
+                    self.switch();
+                    // The caller may have stopped waiting.
+                    let _ = reply.send(Ok(()));
+                    self.shared.queue.complete(0);
+                }
+                // `take` waits while the first item is being encoded.
+                Some(Item::Busy) => {}
+            }
+        }
+    }
+
+    fn write(&mut self, mut pending: Box<Pending>) -> bool {
+        if pending.origin != self.segment.origin()
+            && let Err(error) = self.join_as(&pending)
+        {
+            self.note_failure(error.to_string(), 0);
+            self.waiting = Some(pending);
+            return false;
+        }
+        let raw_len = pending.builder.raw_len();
+        let mut block = Vec::with_capacity(raw_len / 2);
+        self.encoding().encode(&mut pending, &mut self.compressor, &mut block);
+        self.shared.queue.recycle(raw_len, block.len(), pending.builder);
+        self.append(block)
+    }
+
+    /// The writer has a new identity since a step of the clock: it leaves and joins anew.
+    fn join_as(&mut self, pending: &Pending) -> Result<(), OpenError> {
+        let now = pending.builder.first_time().unwrap_or(self.segment.last());
+        let (origin, sequence) = (pending.origin, pending.sequence);
+        let joining = Joining { origin, sequence, now, may_clamp: false };
+        let store = self.target.store();
+        let joined = Segment::join(&store, &joining)?;
+        let mut left = std::mem::replace(&mut self.segment, joined);
+        let (time, sequence) = (left.last(), pending.sequence);
+        // The old identity is gone either way once its lock is; leaving only tells it sooner.
+        let _ = left.show_life(time, sequence, BlockFlags::LEAVING);
+        self.use_segment();
+        Ok(())
+    }
+
+    fn append(&mut self, mut block: Vec<u8>) -> bool {
+        if let Err(error) = self.segment.append(&mut block) {
+            self.note_failure(error.to_string(), error.raw_os_error().unwrap_or(0));
+            self.stuck = Some(block);
+            return false;
+        }
+        self.pause = RETRY_PAUSE;
+        self.last_append = Instant::now();
+        self.shared.queue.complete(block.len());
+        if self.segment.owes_claims() {
+            // A ping that fails costs readers time, not truth: the next one is tried as usual.
+            let _ = self.segment.state_claims(None, self.shared.next_sequence(), false);
+        }
+        true
+    }
+
+    fn note_failure(&mut self, message: String, code: i32) {
+        let path = self.segment.path().to_owned();
+        self.shared.queue.fail(FlushError { path, message, code });
+    }
+
+    /// After a failure: waits a while, or says that closing has waited long enough.
+    fn give_up_soon(&mut self) -> bool {
+        if self.shared.queue.is_stopped() {
+            let began = *self.closing.get_or_insert_with(Instant::now);
+            if began.elapsed() >= CLOSE_DEADLINE {
+                return true;
+            }
+            std::thread::sleep(RETRY_PAUSE);
+            return false;
+        }
+        self.shared.queue.wait_to_retry(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(RETRY_PAUSE_MAX);
+        false
+    }
+
+    /// Joins the segment at `path`.
+    ///
+    /// Records that are staged or queued already may be older than what the new segment's watermark
+    /// allows. They still go into the segment before; a switch behind them marks where it is left.
+    fn rotate(&mut self, path: &Path, reply: Reply) {
+        match self.join_next(path) {
+            Ok((target, joined)) => {
+                let floor = joined.last();
+                self.next = Some((target, joined));
+                self.shared.submit_switch(floor, reply);
+            }
+            // The caller may have stopped waiting.
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn join_next(&self, path: &Path) -> Result<(Target, Segment), OpenError> {
+        let target = Target::new(path)?;
+        let now = self.shared.options.clock.now().max(self.segment.last());
+        let (origin, sequence) = (self.segment.origin(), self.shared.next_sequence());
+        let joined = Segment::join(&target, &Joining { origin, sequence, now, may_clamp: true })?;
+        Ok((target, joined))
+    }
+
+    fn switch(&mut self) {
+        // A step of the clock meanwhile has led into a segment of its own.
+        let origin = self.segment.origin();
+        let Some((target, joined)) = self.next.take().filter(|(_, s)| s.origin() == origin) else {
+            return;
+        };
+        let mut left = std::mem::replace(&mut self.segment, joined);
+        // The old segment's lock is given back in any case, which says the same.
+        let _ = left.show_life(left.last(), self.shared.next_sequence(), BlockFlags::LEAVING);
+        self.target = target;
+        self.use_segment();
+        if self.shared.is_master {
+            self.ping();
+        }
+    }
+
+    /// Encodes for the present segment from now on.
+    fn use_segment(&mut self) {
+        let encoding = self.encoding();
+        self.compressor = encoding.compressor();
+        self.shared.queue.set_encoding(encoding);
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding {
+            marker: self.segment.marker(),
+            origin: self.segment.origin(),
+            dictionary: self.segment.dictionary().cloned(),
+            compression: self.shared.options.compression,
+        }
+    }
+
+    /// The master states claims; a worker shows that it lives, if it was silent.
+    fn ping(&mut self) {
+        let was_silent = self.last_append.elapsed() >= self.shared.options.ping_delay;
+        self.last_ping = Instant::now();
+        let promise = self.shared.promise(self.segment.origin());
+        let sequence = self.shared.next_sequence();
+        // A ping that fails costs readers time, not truth: the next one is tried as usual.
+        if self.shared.is_master {
+            let _ = self.segment.state_claims(promise, sequence, true);
+        } else if let Some(promise) = promise.filter(|_| was_silent) {
+            let _ = self.segment.show_life(promise, sequence, BlockFlags::NONE);
+        }
+    }
+
+    fn report_lost(&mut self) {
+        if self.shared.queue.has_recovered() {
+            let clock = self.shared.options.clock.as_ref();
+            self.shared.staging().report_lost(
+                clock,
+                &self.shared.queue,
+                "the disk was full or slow",
+            );
+        }
+    }
+
+    fn seal_if_due(&mut self) {
+        let delay = self.shared.options.output_delay;
+        let mut staging = self.shared.staging();
+        match staging.opened() {
+            Some(opened) if opened.elapsed() >= delay => {
+                self.idle_rounds = 0;
+                staging.seal(&self.shared.queue);
+            }
+            Some(_) => self.idle_rounds = 0,
+            None => self.idle_rounds = self.idle_rounds.saturating_add(1),
+        }
+    }
+
+    /// When to look again. A busy logger is looked at every `output_delay`, so that no caller ever
+    /// has to wake anyone for a single record; an idle one sleeps until it is woken.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let options = &self.shared.options;
+        let ping = self.last_ping + options.ping_delay;
+        let mut staging = self.shared.staging();
+        let look = match staging.opened() {
+            Some(opened) => Some(opened + options.output_delay),
+            None if self.idle_rounds < IDLE_ROUNDS_MAX && options.batches() => {
+                Some(Instant::now() + options.output_delay)
+            }
+            None => {
+                staging.dormant = true;
+                None
+            }
+        };
+        Some(look.map_or(ping, |look| look.min(ping)))
+    }
+
+    fn leave(&mut self) {
+        if self.stuck.is_none() && self.waiting.is_none() {
+            let (time, sequence) = (self.segment.last(), self.shared.next_sequence());
+            // The lock is given back in any case, which says the same.
+            let _ = self.segment.show_life(time, sequence, BlockFlags::LEAVING);
+        }
+    }
+}

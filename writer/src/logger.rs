@@ -1,0 +1,205 @@
+//! What all loggers of one process share: staging, queue and the background thread.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use logq_format::{Event, Level, LogSource, Origin, Process, RequestId, Timestamp, WorkerId};
+use serde::Serialize;
+
+use crate::data::{to_json_text, with_json};
+use crate::error::{FlushError, OpenError};
+use crate::failure::{DebugLog, Failure, debug_entries};
+use crate::flusher::Flusher;
+use crate::options::LoggerOptions;
+use crate::queue::{Item, Queue, Reply};
+use crate::segment::{Joining, Segment, Target};
+use crate::staging::{Next, Staging, new_writer_id};
+
+/// What callers and the background thread share.
+pub(crate) struct Shared {
+    pub(crate) options: LoggerOptions,
+    pub(crate) queue: Queue,
+    pub(crate) is_master: bool,
+    staging: Mutex<Staging>,
+}
+
+impl Shared {
+    pub(crate) fn staging(&self) -> MutexGuard<'_, Staging> {
+        // A panic while the lock is held would be a bug; logging goes on with what there is.
+        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.staging().next_sequence()
+    }
+
+    /// A time before which this writer will append nothing more: the present if nothing is on its
+    /// way to the disk, unless the clock gave the writer a new identity just now.
+    pub(crate) fn promise(&self, origin: Origin) -> Option<Timestamp> {
+        let mut staging = self.staging();
+        let idle = staging.is_empty() && self.queue.is_empty() && staging.origin() == origin;
+        if !idle {
+            return None;
+        }
+        let time = staging.tick(self.options.clock.as_ref(), &self.queue);
+        (staging.origin() == origin).then_some(time)
+    }
+
+    /// Everything staged so far goes to the old segment, everything from `floor` on to the new.
+    pub(crate) fn submit_switch(&self, floor: Timestamp, reply: Reply) {
+        let mut staging = self.staging();
+        staging.seal(&self.queue);
+        staging.raise_floor(floor);
+        self.queue.submit_item(Item::Switch(reply));
+    }
+}
+
+/// A handle on the one logger of a process; clones share it, and the last one closes it.
+#[derive(Clone)]
+pub(crate) struct Logger {
+    shared: Arc<Shared>,
+    debug: Arc<Mutex<DebugLog>>,
+    thread: Arc<Thread>,
+}
+
+/// Ends the background thread when the last handle is dropped.
+struct Thread {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // There is nobody left to tell; `close` is for those who want to know.
+        let _ = self.close();
+    }
+}
+
+impl Thread {
+    fn close(&self) -> Result<(), FlushError> {
+        {
+            let mut staging = self.shared.staging();
+            staging.closed = true;
+            staging.seal(&self.shared.queue);
+        }
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(handle) = handle else { return Ok(()) };
+        let flushed = self.shared.queue.flush();
+        self.shared.queue.stop();
+        // The thread does not panic; if it did, its records were flushed above.
+        let _ = handle.join();
+        flushed
+    }
+}
+
+impl Logger {
+    pub(crate) fn open(
+        path: &Path,
+        worker: Option<WorkerId>,
+        options: LoggerOptions,
+    ) -> Result<Self, OpenError> {
+        let target = Target::new(path)?;
+        let origin = Origin { writer: new_writer_id(), worker };
+        let now = options.clock.now();
+        let joining = Joining { origin, sequence: 0, now, may_clamp: true };
+        let segment = Segment::join(&target, &joining)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(&options),
+            is_master: worker.is_none(),
+            staging: Mutex::new(Staging::new(origin, segment.last())),
+            options,
+        });
+        let flusher = Flusher::new(Arc::clone(&shared), target, segment);
+        let handle = std::thread::Builder::new()
+            .name("logq-flusher".to_owned())
+            .spawn(move || flusher.run())
+            .map_err(|source| OpenError::Thread { source })?;
+        let thread = Thread { shared: Arc::clone(&shared), handle: Mutex::new(Some(handle)) };
+        Ok(Self { shared, debug: Arc::default(), thread: Arc::new(thread) })
+    }
+
+    /// Logs an event of the present.
+    pub(crate) fn log(&self, event: Event<'_>, level: Level) {
+        self.log_with(event, level, false);
+    }
+
+    /// Logs an event and has it written at once.
+    pub(crate) fn log_now(&self, event: Event<'_>, level: Level) {
+        self.log_with(event, level, true);
+    }
+
+    fn log_with(&self, event: Event<'_>, level: Level, urgent: bool) {
+        let shared = &self.shared;
+        let mut staging = shared.staging();
+        if staging.closed {
+            return;
+        }
+        let mut next = staging.log(event, level, shared.options.clock.as_ref(), &shared.queue);
+        if urgent {
+            staging.seal(&shared.queue);
+            next = Next::Wake;
+        }
+        drop(staging);
+        if next == Next::Wake {
+            shared.queue.wake();
+            shared.queue.assist();
+        }
+    }
+
+    /// Logs data at a level.
+    pub(crate) fn message(&self, source: LogSource, level: Level, data: &impl Serialize) {
+        with_json(data, |data| self.log(Event::Log { source, level, data }, level));
+    }
+
+    pub(crate) fn request_meta(&self, request: RequestId, data: &impl Serialize) {
+        with_json(data, |data| self.log(Event::RequestMeta { request, data }, Level::Info));
+    }
+
+    /// Keeps a DEBUG entry back.
+    pub(crate) fn debug(&self, data: &impl Serialize) {
+        self.debug_into(&self.debug, data);
+    }
+
+    pub(crate) fn debug_into(&self, log: &Mutex<DebugLog>, data: &impl Serialize) {
+        let limit = self.shared.options.debug_log_limit;
+        if limit == 0 {
+            return;
+        }
+        let text = to_json_text(data);
+        let time = self.shared.options.clock.now();
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(limit, time, text);
+    }
+
+    /// Logs an exception with the DEBUG entries kept so far, and has it written at once.
+    pub(crate) fn uncaught_exception(&self, process: Process, failure: &Failure) {
+        let kept = self.debug.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let debug = debug_entries(&kept);
+        let event = Event::UncaughtException { process, error: failure.info(&debug) };
+        self.log_now(event, Level::Critical);
+    }
+
+    pub(crate) fn flush(&self) -> Result<(), FlushError> {
+        self.shared.staging().seal(&self.shared.queue);
+        self.shared.queue.flush()
+    }
+
+    pub(crate) fn rotate(&self, path: &Path) -> Result<(), OpenError> {
+        if self.closed() {
+            return Err(OpenError::Closed);
+        }
+        let (reply, answer) = sync_channel(1);
+        self.shared.staging().seal(&self.shared.queue);
+        self.shared.queue.submit_item(Item::Rotate(path.to_owned(), reply));
+        answer.recv().unwrap_or(Err(OpenError::Closed))
+    }
+
+    pub(crate) fn close(&self) -> Result<(), FlushError> {
+        self.thread.close()
+    }
+
+    pub(crate) fn closed(&self) -> bool {
+        self.shared.staging().closed
+    }
+}

@@ -1,0 +1,348 @@
+//! Blocks on their way from the callers to the disk, in order, with a bound on their bytes.
+//!
+//! A caller hands a full builder over and goes on with an empty one. The background thread encodes
+//! and writes. Where callers are faster than that thread, they encode blocks themselves: this slows
+//! them by a block's compression now and then, never by the disk.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use logq_format::{
+    BlockBuilder, BlockContext, BlockFlags, Compressor, Dictionary, Level, Origin, SyncMarker,
+};
+
+use crate::error::{FlushError, OpenError};
+use crate::options::LoggerOptions;
+
+/// A block's records and what its header needs beside them.
+pub(crate) struct Pending {
+    pub(crate) builder: BlockBuilder,
+    pub(crate) origin: Origin,
+    pub(crate) sequence: u64,
+    pub(crate) lost: u64,
+}
+
+/// What the background thread does, in order.
+pub(crate) enum Item {
+    /// Encode and append.
+    Block(Box<Pending>),
+    /// A caller is encoding this block right now.
+    Busy,
+    /// Append.
+    Encoded(Vec<u8>),
+    /// Join another segment.
+    Rotate(PathBuf, Reply),
+    /// Everything that must still go into the segment before has gone; go on in the new one.
+    Switch(Reply),
+}
+
+/// Where the caller of `rotate` waits.
+pub(crate) type Reply = SyncSender<Result<(), OpenError>>;
+
+/// How blocks are encoded for the segment in use.
+#[derive(Clone)]
+pub(crate) struct Encoding {
+    pub(crate) marker: SyncMarker,
+    pub(crate) origin: Origin,
+    pub(crate) dictionary: Option<Dictionary>,
+    pub(crate) compression: bool,
+}
+
+impl Encoding {
+    /// A compressor for this segment; without memory for one, blocks are stored raw.
+    pub(crate) fn compressor(&self) -> Compressor {
+        if !self.compression {
+            return Compressor::raw();
+        }
+        Compressor::new(logq_format::LEVEL_DEFAULT, self.dictionary.clone())
+            .unwrap_or_else(|_| Compressor::raw())
+    }
+
+    pub(crate) fn encode(
+        &self,
+        pending: &mut Pending,
+        compressor: &mut Compressor,
+        out: &mut Vec<u8>,
+    ) {
+        let context = BlockContext {
+            marker: self.marker,
+            origin: pending.origin,
+            sequence: pending.sequence,
+            flags: BlockFlags::NONE,
+            lost: pending.lost,
+        };
+        pending.builder.finish(&context, compressor, out);
+    }
+}
+
+/// The queue itself, shared by callers and the background thread.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// The background thread waits here for work.
+    wake: Condvar,
+    /// Callers of `flush` wait here, and the background thread for a block that is being encoded.
+    progress: Condvar,
+    /// Bytes of all blocks in the queue: raw ones by their raw size.
+    bytes: AtomicUsize,
+    high_water_mark: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) items: VecDeque<Item>,
+    builders: Vec<BlockBuilder>,
+    assistants: Vec<Compressor>,
+    encoding: Option<Encoding>,
+    /// Items submitted and items done with, since the start.
+    submitted: u64,
+    completed: u64,
+    /// Attempts to write that failed, since the start, and how the last one did.
+    failures: u64,
+    failure: Option<FlushError>,
+    woken: bool,
+    pub(crate) stop: bool,
+}
+
+/// Builders kept for reuse.
+const SPARE_BUILDERS_MAX: usize = 64;
+
+/// Raw bytes in the queue from which on callers help with encoding.
+const ASSIST_BYTES: usize = 1 << 20;
+
+impl Queue {
+    pub(crate) fn new(options: &LoggerOptions) -> Self {
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            progress: Condvar::new(),
+            bytes: AtomicUsize::new(0),
+            high_water_mark: if options.batches() { options.high_water_mark } else { 0 },
+            bytes_max: options.queue_bytes_max,
+        }
+    }
+
+    /// The raw size from which on a block is full.
+    pub(crate) fn high_water_mark(&self) -> usize {
+        self.high_water_mark
+    }
+
+    /// Whether a record of this level still gets a place. The less severe ones stop first.
+    pub(crate) fn accepts(&self, level: Level) -> bool {
+        let eighth = self.bytes_max / 8;
+        let extra = match level {
+            Level::Critical => 3,
+            Level::Error => 2,
+            Level::Warn => 1,
+            Level::Info | Level::Debug | Level::Trace => 0,
+        };
+        self.bytes.load(Ordering::Relaxed) <= self.bytes_max + extra * eighth
+    }
+
+    /// Whether so much of the queue is free again that a LOST record can tell the story.
+    pub(crate) fn has_recovered(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.bytes_max / 2
+    }
+
+    /// Puts an empty builder in the place of a full one.
+    pub(crate) fn swap_builder(&self, full: &mut BlockBuilder) -> BlockBuilder {
+        let spare = self.lock().builders.pop().unwrap_or_default();
+        std::mem::replace(full, spare)
+    }
+
+    pub(crate) fn submit(&self, pending: Pending) {
+        self.bytes.fetch_add(pending.builder.raw_len(), Ordering::Relaxed);
+        let mut state = self.lock();
+        state.items.push_back(Item::Block(Box::new(pending)));
+        state.submitted += 1;
+    }
+
+    /// Adds a rotation or a switch.
+    pub(crate) fn submit_item(&self, item: Item) {
+        let mut state = self.lock();
+        state.items.push_back(item);
+        state.submitted += 1;
+        self.notify(&mut state);
+    }
+
+    /// Wakes the background thread.
+    pub(crate) fn wake(&self) {
+        self.notify(&mut self.lock());
+    }
+
+    pub(crate) fn stop(&self) {
+        let mut state = self.lock();
+        state.stop = true;
+        self.notify(&mut state);
+    }
+
+    fn notify(&self, state: &mut State) {
+        state.woken = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do or `deadline` has passed.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) {
+        let mut state = self.lock();
+        while !state.woken && state.items.is_empty() && !state.stop {
+            let Some(deadline) = deadline else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.wake.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.woken = false;
+    }
+
+    /// Waits for `deadline` or an explicit wake-up, whatever the queue holds: after a failure.
+    pub(crate) fn wait_to_retry(&self, deadline: Instant) {
+        let mut state = self.lock();
+        while !state.woken && !state.stop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.wake.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.woken = false;
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stop
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
+    /// Takes the next item out, waiting for a caller that is encoding it.
+    pub(crate) fn take(&self) -> Option<Item> {
+        let mut state = self.lock();
+        while let Some(Item::Busy) = state.items.front() {
+            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.items.pop_front()
+    }
+
+    /// Gives an encoded block's builder back and corrects the count of bytes.
+    pub(crate) fn recycle(&self, raw_len: usize, encoded_len: usize, builder: BlockBuilder) {
+        self.bytes.fetch_add(encoded_len, Ordering::Relaxed);
+        self.bytes.fetch_sub(raw_len, Ordering::Relaxed);
+        let mut state = self.lock();
+        if state.builders.len() < SPARE_BUILDERS_MAX {
+            state.builders.push(builder);
+        }
+    }
+
+    /// An item is done: `bytes` of it leave the queue.
+    pub(crate) fn complete(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.completed += 1;
+        state.failure = None;
+        self.progress.notify_all();
+    }
+
+    pub(crate) fn fail(&self, failure: FlushError) {
+        let mut state = self.lock();
+        state.failures += 1;
+        state.failure = Some(failure);
+        self.progress.notify_all();
+    }
+
+    /// Waits until everything submitted so far is written, or an attempt made after this call
+    /// fails.
+    pub(crate) fn flush(&self) -> Result<(), FlushError> {
+        let mut state = self.lock();
+        let (goal, failures) = (state.submitted, state.failures);
+        self.notify(&mut state);
+        loop {
+            if state.completed >= goal {
+                return Ok(());
+            }
+            if state.failures > failures
+                && let Some(failure) = state.failure.clone()
+            {
+                return Err(failure);
+            }
+            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// From now on blocks of this origin can be encoded by anyone.
+    pub(crate) fn set_encoding(&self, encoding: Encoding) {
+        let mut state = self.lock();
+        // Those were made for the segment before, and its dictionary.
+        state.assistants.clear();
+        state.encoding = Some(encoding);
+    }
+
+    /// Encodes a block if too many are waiting; called by those who make them.
+    pub(crate) fn assist(&self) {
+        while self.bytes.load(Ordering::Relaxed) > ASSIST_BYTES {
+            let mut state = self.lock();
+            let Some((place, mut pending, encoding)) = state.take_assistable() else { return };
+            let spare = state.assistants.pop();
+            let ticket = state.ticket_of(place);
+            drop(state);
+
+            let raw_len = pending.builder.raw_len();
+            let mut compressor = spare.unwrap_or_else(|| encoding.compressor());
+            let mut block = Vec::with_capacity(raw_len / 2);
+            encoding.encode(&mut pending, &mut compressor, &mut block);
+            self.recycle(raw_len, block.len(), pending.builder);
+
+            let mut state = self.lock();
+            state.assistants.push(compressor);
+            state.put_encoded(ticket, block);
+            self.progress.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held would be a bug; the state is consistent between calls.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The first block that a caller may encode: none behind a rotation or of another identity,
+    /// for which the segment is not known yet.
+    fn take_assistable(&mut self) -> Option<(usize, Box<Pending>, Encoding)> {
+        let encoding = self.encoding.clone()?;
+        for (place, item) in self.items.iter_mut().enumerate() {
+            match item {
+                Item::Block(pending) if pending.origin == encoding.origin => {
+                    let Item::Block(pending) = std::mem::replace(item, Item::Busy) else { break };
+                    return Some((place, pending, encoding));
+                }
+                Item::Block(_) | Item::Rotate(..) | Item::Switch(_) => return None,
+                Item::Busy | Item::Encoded(_) => {}
+            }
+        }
+        None
+    }
+
+    /// A number that stays the same for the item at `place` while items before it are taken out.
+    fn ticket_of(&self, place: usize) -> u64 {
+        self.submitted - self.items.len() as u64 + place as u64
+    }
+
+    fn put_encoded(&mut self, ticket: u64, block: Vec<u8>) {
+        let taken_out = self.submitted - self.items.len() as u64;
+        let place = usize::try_from(ticket - taken_out).unwrap_or(usize::MAX);
+        if let Some(item) = self.items.get_mut(place) {
+            *item = Item::Encoded(block);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! A writer's hold on the segment it appends to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use logq_directory::{Directory, DirectoryLock, NewSegment, SegmentFile, Slot, read_header};
+use logq_format::{
+    BlockFlags, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader, Member, Origin,
+    StoredBlock, SyncMarker, Timestamp, decode_dictionary, encode_sign_of_life, segment_number,
+};
+
+use crate::error::OpenError;
+use crate::observer::Observer;
+
+/// A step back of the wall clock up to this is absorbed; a larger one starts a new clock epoch.
+pub(crate) const CLAMP_MAX_US: i64 = 2_000_000;
+
+/// How many bytes of blocks may follow a ping with claims before the next one is due.
+///
+/// A reader searches by pings and then hops from block to block between two of them; four
+/// megabytes are some 600 full blocks, a tenth of a millisecond.
+const CLAIMS_EVERY: u64 = 4 << 20;
+
+/// Where a logger writes: a store, or one segment of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    directory: Directory,
+    segment: Option<SegmentFile>,
+}
+
+impl Target {
+    /// A directory is a store; a path with a segment's name is that segment; any other path that
+    /// does not exist becomes a store.
+    pub(crate) fn new(path: &Path) -> Result<Self, OpenError> {
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(segment_number);
+        if let Some(number) = number
+            && !path.is_dir()
+        {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let directory = Directory::create(parent.unwrap_or(Path::new(".")))?;
+            let segment = Some(SegmentFile { number, path: path.to_owned() });
+            return Ok(Self { directory, segment });
+        }
+        if path.is_file() {
+            return Err(OpenError::NotAStore { path: path.to_owned() });
+        }
+        Ok(Self { directory: Directory::create(path)?, segment: None })
+    }
+
+    /// The whole store, of which any segment will do.
+    pub(crate) fn store(&self) -> Self {
+        Self { directory: self.directory.clone(), segment: None }
+    }
+}
+
+/// Who joins, and what it knows about time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joining {
+    pub(crate) origin: Origin,
+    /// The sequence number of its next record.
+    pub(crate) sequence: u64,
+    /// The earliest time it will write.
+    pub(crate) now: Timestamp,
+    /// Whether that time may still be raised a little, to the segment's watermark.
+    pub(crate) may_clamp: bool,
+}
+
+/// A segment that this writer has joined and may append to.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    directory: Directory,
+    path: PathBuf,
+    file: File,
+    marker: SyncMarker,
+    dictionary: Option<Dictionary>,
+    observer: Observer,
+    origin: Origin,
+    /// The latest time of this writer's blocks in the segment, or its floor.
+    last: Timestamp,
+    /// Held as long as the segment is.
+    _slot: Slot,
+}
+
+impl Segment {
+    /// Joins the newest segment of the target's store, or the one it names; creates one where
+    /// there is none, where it cannot be appended to, and where times before its watermark would
+    /// have to be written.
+    pub(crate) fn join(target: &Target, joining: &Joining) -> Result<Self, OpenError> {
+        let directory = &target.directory;
+        let lock = directory.lock()?;
+        let existing = match &target.segment {
+            Some(segment) if segment.path.exists() => Some(segment.clone()),
+            Some(segment) => {
+                let draft = directory.draft_segment(&NewSegment::at(joining.now))?;
+                Some(draft.publish_as(&lock, segment.clone())?)
+            }
+            None => directory.newest()?,
+        };
+        if let Some(existing) = existing
+            && let Some(opened) = Opened::new(&existing)?
+            && opened.admits(joining)
+        {
+            return Self::enter(directory, &lock, opened, joining);
+        }
+        let created = directory.create_segment(&lock, &NewSegment::at(joining.now))?;
+        let opened = Opened::new(&created)?.ok_or_else(|| OpenError::Segment {
+            operation: "read",
+            path: created.path.clone(),
+            source: io::Error::from(io::ErrorKind::InvalidData),
+        })?;
+        Self::enter(directory, &lock, opened, joining)
+    }
+
+    /// Appends the join. After that the writer may append blocks with times from its floor on.
+    fn enter(
+        directory: &Directory,
+        lock: &DirectoryLock,
+        opened: Opened,
+        joining: &Joining,
+    ) -> Result<Self, OpenError> {
+        let slot = directory.take_slot(lock)?;
+        let floor = joining.now.max(opened.observer.watermark());
+        let member = Member {
+            origin: joining.origin,
+            floor,
+            sequence: joining.sequence,
+            pid: std::process::id(),
+            slot: slot.number(),
+        };
+        let mut segment = Self {
+            directory: directory.clone(),
+            path: opened.path,
+            file: opened.file,
+            marker: opened.header.marker,
+            dictionary: opened.dictionary,
+            observer: opened.observer,
+            origin: joining.origin,
+            last: floor,
+            _slot: slot,
+        };
+        let mut block = Vec::new();
+        member.encode_join(segment.marker, &mut block);
+        segment.append(&mut block).map_err(|source| segment.error("write to", source))?;
+        Ok(segment)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn marker(&self) -> SyncMarker {
+        self.marker
+    }
+
+    pub(crate) fn dictionary(&self) -> Option<&Dictionary> {
+        self.dictionary.as_ref()
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The time before which this writer will append nothing more.
+    pub(crate) fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// Appends one block with one write.
+    ///
+    /// # Errors
+    ///
+    /// The block stays with the caller, marked as RETRIED, to be appended again as a whole.
+    pub(crate) fn append(&mut self, block: &mut [u8]) -> io::Result<()> {
+        append_block(&mut self.file, self.marker, block)?;
+        if let Ok(header) = BlockHeader::decode(block, self.marker) {
+            self.last = self.last.max(header.max);
+        }
+        Ok(())
+    }
+
+    /// Whether so much was appended since the last ping with claims that another one is due.
+    ///
+    /// Right after an append the file's position is the end of the own block, so this costs one
+    /// cheap system call.
+    pub(crate) fn owes_claims(&mut self) -> bool {
+        use std::io::Seek;
+        let position = self.file.stream_position().unwrap_or(0);
+        position.saturating_sub(self.observer.last_claims()) > CLAIMS_EVERY
+    }
+
+    /// Appends a ping with claims, unless another process is doing so right now.
+    ///
+    /// `promise` is a time before which this writer will append nothing more, if it can say so.
+    /// Unless `always`, nothing is appended where another process was faster.
+    pub(crate) fn state_claims(
+        &mut self,
+        promise: Option<Timestamp>,
+        sequence: u64,
+        always: bool,
+    ) -> Result<(), OpenError> {
+        let Some(_lock) = self.directory.try_lock()? else { return Ok(()) };
+        // Who is dead now will append nothing behind what is read next.
+        let mut gone = Vec::new();
+        for member in self.observer.members() {
+            if member.slot > 0 && !self.directory.is_slot_held(member.slot)? {
+                gone.push(member.origin.writer);
+            }
+        }
+        let end = self.len()?;
+        self.observer.advance(&self.file, end).map_err(|source| self.error("read", source))?;
+        gone.into_iter().for_each(|writer| self.observer.remove(writer));
+        if !always && end.saturating_sub(self.observer.last_claims()) <= CLAIMS_EVERY {
+            return Ok(());
+        }
+
+        let time = promise.unwrap_or(self.last).max(self.last);
+        let mut block = Vec::new();
+        let claims = self.observer.claims();
+        claims.encode_ping(self.origin, time, sequence, self.marker, &mut block);
+        self.append(&mut block).map_err(|source| self.error("write to", source))?;
+        let end = self.len()?;
+        self.observer.advance(&self.file, end).map_err(|source| self.error("read", source))
+    }
+
+    /// Appends a bare ping: nothing earlier than `time` will follow from this writer.
+    pub(crate) fn show_life(
+        &mut self,
+        time: Timestamp,
+        sequence: u64,
+        flags: BlockFlags,
+    ) -> io::Result<()> {
+        let mut block = Vec::new();
+        encode_sign_of_life(self.origin, time, sequence, flags, self.marker, &mut block);
+        self.append(&mut block)
+    }
+
+    fn len(&self) -> Result<u64, OpenError> {
+        let metadata = self.file.metadata().map_err(|source| self.error("examine", source))?;
+        Ok(metadata.len())
+    }
+
+    fn error(&self, operation: &'static str, source: io::Error) -> OpenError {
+        OpenError::Segment { operation, path: self.path.clone(), source }
+    }
+}
+
+/// A segment that could be joined.
+struct Opened {
+    path: PathBuf,
+    file: File,
+    header: FileHeader,
+    dictionary: Option<Dictionary>,
+    observer: Observer,
+}
+
+impl Opened {
+    /// Opens a segment for appending; `None` if this version must not append to it, because its
+    /// header or dictionary is damaged or of another version.
+    fn new(segment: &SegmentFile) -> Result<Option<Self>, OpenError> {
+        let error = |operation| {
+            let path = segment.path.clone();
+            move |source| OpenError::Segment { operation, path, source }
+        };
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).open(&segment.path).map_err(error("open"))?;
+        let Ok(header) = read_header(&file, &segment.path) else { return Ok(None) };
+        let dictionary = match header.dictionary {
+            None => None,
+            Some(id) => match read_dictionary(&file, header.marker) {
+                Some(dictionary) if dictionary.id() == id => Some(dictionary),
+                _ => return Ok(None),
+            },
+        };
+        let end = file.metadata().map_err(error("examine"))?.len();
+        let observer = Observer::of(&file, header.marker, end).map_err(error("read"))?;
+        Ok(Some(Self { path: segment.path.clone(), file, header, dictionary, observer }))
+    }
+
+    /// Whether this writer may write here: a clock that is a little behind the watermark is clamped
+    /// up to it, one that is far behind needs a segment of its own.
+    fn admits(&self, joining: &Joining) -> bool {
+        let slack = if joining.may_clamp { CLAMP_MAX_US } else { 0 };
+        let earliest = self.observer.watermark().saturating_add_micros(-slack);
+        joining.now >= earliest && self.header.version == logq_format::VERSION
+    }
+}
+
+fn read_dictionary(file: &File, marker: SyncMarker) -> Option<Dictionary> {
+    use std::os::unix::fs::FileExt;
+
+    const LEN: usize = logq_format::BLOCK_HEADER_LEN + logq_format::limits::DICTIONARY_BYTES_MAX;
+    let mut bytes = vec![0; LEN];
+    let mut filled = 0;
+    while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, (FILE_HEADER_LEN + filled) as u64).ok()? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    let bytes = bytes.get(..filled)?;
+    let header = BlockHeader::decode(bytes, marker).ok()?;
+    if header.kind != BlockKind::Dictionary {
+        return None;
+    }
+    decode_dictionary(&StoredBlock::new(header, bytes).ok()?).ok()
+}
+
+/// Appends `block` with one write, so that blocks of several processes never mix.
+///
+/// A write that takes only a part leaves a torn block behind, which readers skip; the rest must not
+/// be written after it, since another process may have appended meanwhile. So the whole block goes
+/// out once more, and on an error it is left to the caller, marked as RETRIED.
+fn append_block(file: &mut impl Write, marker: SyncMarker, block: &mut [u8]) -> io::Result<()> {
+    const ATTEMPTS: usize = 3;
+    let mut failure = io::Error::from(io::ErrorKind::WriteZero);
+    for _ in 0..ATTEMPTS {
+        match file.write(block) {
+            Ok(written) if written == block.len() => return Ok(()),
+            Ok(_) => mark_retried(marker, block),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                failure = error;
+                mark_retried(marker, block);
+                break;
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn mark_retried(marker: SyncMarker, block: &mut [u8]) {
+    if let Ok(mut header) = BlockHeader::decode(block, marker) {
+        header.flags = header.flags.with(BlockFlags::RETRIED);
+        header.overwrite(marker, block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logq_format::WriterId;
+
+    /// A file that takes only so many bytes of each write, then refuses.
+    struct Stingy {
+        bytes: Vec<u8>,
+        accepts: Vec<Result<usize, io::ErrorKind>>,
+    }
+
+    impl Write for Stingy {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = self.accepts.remove(0)?.min(bytes.len());
+            self.bytes.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn check(
+        accepts: &[Result<usize, io::ErrorKind>],
+        expected: Result<(), io::ErrorKind>,
+    ) -> Stingy {
+        let marker = SyncMarker::from_random([5; 8]);
+        let origin = Origin { writer: WriterId(1), worker: None };
+        let mut block = Vec::new();
+        let none = BlockFlags::NONE;
+        encode_sign_of_life(origin, Timestamp::MIN, 0, none, marker, &mut block);
+        let mut file = Stingy { bytes: Vec::new(), accepts: accepts.to_vec() };
+        let result = append_block(&mut file, marker, &mut block);
+        assert_eq!(result.map_err(|error| error.kind()), expected);
+        let retried = BlockHeader::decode(&block, marker).unwrap().flags;
+        let clean = accepts.first() == Some(&Ok(usize::MAX));
+        assert_eq!(retried.contains(BlockFlags::RETRIED), !clean);
+        if expected.is_ok() {
+            assert!(file.bytes.ends_with(&block), "the whole block stands at the end");
+        }
+        file
+    }
+
+    #[test]
+    fn a_short_write_is_followed_by_the_whole_block() {
+        use io::ErrorKind::{Interrupted, StorageFull, WriteZero};
+        const ALL: Result<usize, io::ErrorKind> = Ok(usize::MAX);
+        check(&[ALL], Ok(()));
+        let file = check(&[Ok(10), ALL], Ok(()));
+        assert_eq!(file.bytes.len(), 10 + 72);
+        check(&[Ok(10), Err(StorageFull)], Err(StorageFull));
+        check(&[Err(StorageFull)], Err(StorageFull));
+        check(&[Ok(1), Err(Interrupted), ALL], Ok(()));
+        check(&[Ok(0), Ok(0), Ok(0)], Err(WriteZero));
+    }
+}

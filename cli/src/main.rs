@@ -1,2 +1,55 @@
-//! stub
-fn main() {}
+//! The command `logq`: the only place that wires readers, writers and people together.
+//!
+//! ```text
+//! args  ->  verb (query, import, stats)  ->  output  ->  exit code
+//!            when, nearest, selection         short, json, cat; escape, style
+//! ```
+//!
+//! Data goes to standard output, everything else to standard error.
+
+mod args;
+mod exit;
+//mod import;
+mod import_verb;
+mod marks;
+mod nearest;
+mod output;
+mod query;
+mod selection;
+mod sigbus;
+mod stats;
+mod when;
+
+use std::io;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    sigbus::explain_truncated_maps();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return Exit::from_usage(&error).into(),
+    };
+    let result = match arguments.verb {
+        Some(Verb::Import(import)) => import_verb::run(&import),
+        Some(Verb::Stats(stats)) => stats::run(&stats),
+        None => query::run(&arguments.query),
+    };
+    result.unwrap_or_else(|error| explain(&error)).into()
+}
+
+/// Tells what went wrong and turns it into an exit code.
+fn explain(error: &anyhow::Error) -> Exit {
+    let closed_pipe = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe);
+    if closed_pipe {
+        return Exit::ClosedPipe;
+    }
+    eprintln!("logq: {}", output::escape::for_terminal_lines(&format!("{error:#}")));
+    Exit::Error
+}

@@ -133,6 +133,8 @@ enum Here {
     Unread,
     /// A right header, but its lengths are not proven yet.
     Header(BlockHeader),
+    /// A right header that no other header confirms: its checksums decide.
+    Unconfirmed(BlockHeader),
     /// A block, and the header behind it if that is what proves it.
     Proven(BlockHeader, Option<BlockHeader>),
     /// No block starts here.
@@ -210,6 +212,7 @@ impl Scan {
             let answer = match std::mem::replace(&mut self.here, Here::Unread) {
                 Here::Unread => self.read_header(window),
                 Here::Header(header) => self.prove(window, header),
+                Here::Unconfirmed(header) => self.check(window, header),
                 Here::Proven(header, next) => Some(self.pass(header, next)),
                 Here::Nothing => self.search(window),
             };
@@ -260,16 +263,18 @@ impl Scan {
                 return self.accept(header, Some(next));
             }
         }
-        self.check(window, header, block_end)
+        self.here = Here::Unconfirmed(header);
+        None
     }
 
     /// Accepts a block if its checksums are right.
-    fn check(&mut self, window: Window<'_>, header: BlockHeader, block_end: u64) -> Option<Step> {
+    fn check(&mut self, window: Window<'_>, header: BlockHeader) -> Option<Step> {
+        let block_end = self.offset.saturating_add(header.block_len() as u64);
         if !self.may_check(&header) {
             return self.open_gap(GapCause::Torn, Some(header));
         }
         let Some(bytes) = window.get(self.offset..block_end) else {
-            self.here = Here::Header(header);
+            self.here = Here::Unconfirmed(header);
             return Some(Step::Need(self.offset..block_end));
         };
         let checked = StoredBlock::new(header.clone(), bytes)

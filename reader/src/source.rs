@@ -15,14 +15,9 @@ mod map;
 pub(crate) use file::{Access, FileSource};
 
 /// The bytes of one segment, as long as it was when the snapshot was taken.
-pub trait Source: Debug + Send + Sync {
+pub(crate) trait Source: Debug + Send + Sync {
     /// The number of bytes.
     fn len(&self) -> u64;
-
-    /// Whether there are no bytes.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 
     /// The bytes of `range`, which lies below [`Self::len`]; fewer, if the segment has been
     /// truncated since. `buffer` may be used for them.
@@ -38,7 +33,7 @@ pub trait Source: Debug + Send + Sync {
 
 /// How reading ahead pays when only a few bytes of each block are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ahead {
+pub(crate) enum Ahead {
     /// Every byte read costs.
     Costly,
     /// Only the bytes looked at cost.
@@ -47,8 +42,7 @@ pub enum Ahead {
 
 /// Some bytes of a segment.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Bytes<'a> {
+pub(crate) enum Bytes<'a> {
     /// Bytes that were in memory already.
     Borrowed(&'a [u8]),
     /// Bytes that were read.

@@ -75,12 +75,7 @@ fn check_block(bytes: &[u8], own: &[OwnRecord], start: Timestamp, compressor: &C
 }
 
 /// Whatever the spine and the header say without the body is what the records say.
-fn check_spine(
-    spine: &Spine<'_>,
-    header: &BlockHeader,
-    own: &[OwnRecord],
-    records: &[Record<'_>],
-) {
+fn check_spine(spine: &Spine<'_>, header: &BlockHeader, own: &[OwnRecord], records: &[Record<'_>]) {
     let times: Vec<Timestamp> = records.iter().map(|record| record.time).collect();
     assert_eq!(spine.times(), times);
     assert_eq!((header.min, header.max), (times[0], times[times.len() - 1]));

@@ -205,7 +205,7 @@ fn month_first(scan: &mut Scan<'_>, civil: &mut Civil, year_last: bool) -> Optio
         zone(scan, civil);
         scan.eat(" ")?;
         civil.year = Year::Given(signed(scan.fixed(4)?));
-    } else if civil.year != Year::Latest {
+    } else {
         zone(scan, civil);
     }
     Some(())

@@ -269,16 +269,15 @@ fn lifecycle() -> impl Strategy<Value = OwnEvent> {
 fn rare() -> impl Strategy<Value = OwnEvent> {
     let signal = option::of(prop_oneof![Just("SIGTERM".to_owned()), text()]);
     let exit_code = option::of(prop_oneof![Just(0), any::<i32>()]);
-    let exited = (worker(), exit_code, signal).prop_map(|(worker, exit_code, signal)| {
-        OwnEvent::Exited { worker, exit_code, signal }
-    });
+    let exited = (worker(), exit_code, signal)
+        .prop_map(|(worker, exit_code, signal)| OwnEvent::Exited { worker, exit_code, signal });
     let lost = (any::<[u64; 6]>(), time(), time(), text())
         .prop_map(|(counts, first, last, reason)| OwnEvent::Lost { counts, first, last, reason });
     let step = (time(), time())
         .prop_map(|(expected, found)| OwnEvent::ClockStep(ClockStep { expected, found }));
-    let io = (text(), any::<i32>(), text(), text()).prop_map(
-        |(operation, code, path, message)| OwnEvent::IoError { operation, code, path, message },
-    );
+    let io = (text(), any::<i32>(), text(), text()).prop_map(|(operation, code, path, message)| {
+        OwnEvent::IoError { operation, code, path, message }
+    });
     prop_oneof![worker().prop_map(OwnEvent::Spawned), exited, lost, step, io]
 }
 
@@ -287,8 +286,12 @@ fn error() -> impl Strategy<Value = OwnError> {
     // A DEBUG entry of another thread can be later than the record; then its age is negative.
     let age = prop_oneof![0_i64..1000, -1000_i64..1000, -1_i64 << 50..1 << 50];
     let debug = prop::collection::vec((age, data()), 0..4);
-    (kind, text(), option::of(data()), debug)
-        .prop_map(|(kind, text, properties, debug)| OwnError { kind, text, properties, debug })
+    (kind, text(), option::of(data()), debug).prop_map(|(kind, text, properties, debug)| OwnError {
+        kind,
+        text,
+        properties,
+        debug,
+    })
 }
 
 /// Few distinct ones, so that records refer to each other's.

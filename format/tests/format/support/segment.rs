@@ -54,8 +54,7 @@ impl Segment {
             clock_epoch: 0,
             dictionary: dictionary.map(Dictionary::id),
         };
-        let mut segment =
-            Self { bytes: header.encode().to_vec(), marker, blocks: Vec::new() };
+        let mut segment = Self { bytes: header.encode().to_vec(), marker, blocks: Vec::new() };
         if let Some(dictionary) = dictionary {
             segment.append(|marker, out| encode_dictionary(dictionary, created, marker, out));
         }

@@ -77,7 +77,7 @@ fn what_follows_a_time_is_left_alone() {
     check("2026-02-03T14:05:06[main]", "2026-02-03T14:05:06");
     check("2026-02-03 14:05:06, then", "2026-02-03 14:05:06");
     check("Feb  3 14:05:06 2026host x", "Feb  3 14:05:06");
-    check("Feb  3 14:05:06 UTC x", "Feb  3 14:05:06");
+    check("Feb  3 14:05:06 UTC: x", "Feb  3 14:05:06 UTC");
     check("03/Feb/2026:14:05:06 +0000] x", "03/Feb/2026:14:05:06 +0000");
     check("2026/02/03 14:05:06 [error] 1#0", "2026/02/03 14:05:06");
 }
@@ -124,7 +124,9 @@ proptest! {
             Year::Given(year) => civil.local_us(year),
             Year::Latest => None,
         }), Some(time.as_micros()));
-        prop_assert_eq!(year_of(time.as_micros()).to_string(), text[..4].trim_start_matches('0').to_owned().replace("", "").to_string());
+        if day >= 0 {
+            prop_assert_eq!(year_of(time.as_micros()).to_string(), &text[..4]);
+        }
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! The exit codes, which scripts rely on.
+
+use std::process::ExitCode;
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// At least one record was printed, or the verb succeeded.
+    Success,
+    /// Nothing matched, and the data covers the whole interval.
+    NoMatch,
+    /// Wrong usage, or the input or output failed.
+    Error,
+    /// Output was produced, but something was damaged, missing or could not be parsed.
+    Incomplete,
+    /// Nothing matched, but the data does not cover the whole interval.
+    NotCovered,
+    /// Nobody reads the output any more.
+    ClosedPipe,
+}
+
+impl Exit {
+    /// Prints what clap has to say: help and version to standard output, errors to standard error.
+    pub(crate) fn from_usage(error: &clap::Error) -> Self {
+        // There is nobody to tell that even this cannot be printed.
+        let _ = error.print();
+        if error.use_stderr() { Self::Error } else { Self::Success }
+    }
+
+    /// The number, as a shell sees it.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::NoMatch => 1,
+            Self::Error => 2,
+            Self::Incomplete => 3,
+            Self::NotCovered => 4,
+            // As if ended by SIGPIPE.
+            Self::ClosedPipe => 141,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

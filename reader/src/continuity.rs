@@ -1,0 +1,171 @@
+//! Which sequence numbers of a writer have been seen, in whatever order its blocks come.
+
+use logq_format::{BlockFlags, BlockHeader, Timestamp};
+
+/// The sequence numbers seen of one writer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Continuity {
+    /// Apart from each other, ascending.
+    runs: Vec<Run>,
+    /// The writer leaves numbers out: a jump means nothing.
+    is_sparse: bool,
+}
+
+/// Consecutive sequence numbers, `start..end`.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: u64,
+    end: u64,
+    /// The earliest and the latest time of its records.
+    min: Timestamp,
+    max: Timestamp,
+}
+
+/// Sequence numbers between two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) sequence: u64,
+    pub(crate) records: u64,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+}
+
+impl Continuity {
+    /// Adds the numbers of a block. A block without records tells which number comes next.
+    ///
+    /// Answers whether any of its numbers is new, or if it has none, whether there is no later one.
+    pub(crate) fn insert(&mut self, header: &BlockHeader) -> bool {
+        self.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
+        let start = header.sequence;
+        let end = start.saturating_add(u64::from(header.records));
+        self.add(Run { start, end, min: header.min, max: header.max })
+    }
+
+    /// Adds what was seen of the same writer elsewhere.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.is_sparse |= other.is_sparse;
+        for run in other.runs {
+            self.add(run);
+        }
+    }
+
+    fn add(&mut self, new: Run) -> bool {
+        // The runs that touch or overlap the new one become one with it.
+        let first = self.runs.partition_point(|run| run.end < new.start);
+        let behind = self.runs.partition_point(|run| run.start <= new.end);
+        let touched = self.runs.get(first..behind).unwrap_or_default();
+        let is_new = !touched.iter().any(|run| run.start <= new.start && new.end <= run.end)
+            || new.start == new.end && touched.iter().all(|run| run.end <= new.end);
+        let merged = touched.iter().fold(new, |merged, run| Run {
+            start: merged.start.min(run.start),
+            end: merged.end.max(run.end),
+            min: merged.min.min(run.min),
+            max: merged.max.max(run.max),
+        });
+        match self.runs.get_mut(first) {
+            // By far the most frequent: the block goes on where the one before ended.
+            Some(run) if behind == first + 1 => *run = merged,
+            _ => drop(self.runs.splice(first..behind.max(first), [merged])),
+        }
+        is_new
+    }
+
+    /// The numbers that have not been seen between those that have.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = Hole> {
+        let runs: &[Run] = if self.is_sparse { &[] } else { &self.runs };
+        runs.windows(2).filter_map(|pair| {
+            let [before, after] = pair else { return None };
+            Some(Hole {
+                sequence: before.end,
+                records: after.start.saturating_sub(before.end),
+                from: before.max,
+                to: after.min.max(before.max),
+            })
+        })
+    }
+
+    /// How many numbers have been seen.
+    pub(crate) fn records(&self) -> u64 {
+        self.runs.iter().map(|run| run.end - run.start).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use logq_format::{BlockKind, Origin, WriterId};
+    use proptest::prelude::*;
+
+    fn block(sequence: u64, records: u32, flags: BlockFlags) -> BlockHeader {
+        let origin = Origin { writer: WriterId(1), worker: None };
+        let time = |n: u64| Timestamp::from_micros(i64::try_from(n).unwrap() * 10);
+        let mut header = BlockHeader::empty(BlockKind::Data, origin, time(sequence), sequence);
+        header.records = records;
+        header.max = time(sequence + u64::from(records));
+        header.flags = flags;
+        header
+    }
+
+    #[test]
+    fn a_jump_is_a_hole_bounded_by_the_times_around() {
+        let mut seen = Continuity::default();
+        assert!(seen.insert(&block(5, 5, BlockFlags::NONE)));
+        assert!(seen.insert(&block(13, 2, BlockFlags::NONE)));
+        let hole = Hole {
+            sequence: 10,
+            records: 3,
+            from: Timestamp::from_micros(100),
+            to: Timestamp::from_micros(130),
+        };
+        assert_eq!(seen.holes().collect::<Vec<_>>(), [hole]);
+        assert_eq!(seen.records(), 7);
+    }
+
+    #[test]
+    fn a_block_without_records_tells_what_was_lost_before_it() {
+        let mut seen = Continuity::default();
+        seen.insert(&block(0, 5, BlockFlags::NONE));
+        assert!(seen.insert(&block(5, 0, BlockFlags::NONE)), "a ping in its place");
+        assert_eq!(seen.holes().count(), 0);
+        seen.insert(&block(7, 0, BlockFlags::NONE));
+        assert_eq!(seen.holes().map(|hole| hole.records).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn blocks_written_twice_are_not_new_and_sparse_writers_have_no_holes() {
+        let mut seen = Continuity::default();
+        assert!(seen.insert(&block(0, 5, BlockFlags::NONE)));
+        assert!(!seen.insert(&block(0, 5, BlockFlags::RETRIED)));
+        assert!(seen.insert(&block(9, 5, BlockFlags::SPARSE)));
+        assert_eq!(seen.holes().count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_blocks_does_not_matter(
+            blocks in proptest::collection::vec((0_u64..60, 0_u32..6), 0..30),
+            seed in any::<u64>(),
+        ) {
+            let mut numbers = std::collections::BTreeSet::new();
+            let mut seen = Continuity::default();
+            for (start, records) in &blocks {
+                let new = (*start..start + u64::from(*records)).filter(|n| numbers.insert(*n)).count();
+                let is_new = seen.insert(&block(*start, *records, BlockFlags::NONE));
+                prop_assert!(*records == 0 || is_new == (new > 0));
+            }
+            prop_assert_eq!(seen.records(), numbers.len() as u64);
+            let mut shuffled = blocks.clone();
+            fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
+            let mut again = Continuity::default();
+            for (start, records) in shuffled {
+                again.insert(&block(start, records, BlockFlags::NONE));
+            }
+            let holes: Vec<_> = seen.holes().collect();
+            prop_assert_eq!(&holes, &again.holes().collect::<Vec<_>>());
+            for hole in holes {
+                let range = hole.sequence..hole.sequence + hole.records;
+                prop_assert!(!range.is_empty() && range.clone().all(|n| !numbers.contains(&n)));
+            }
+        }
+    }
+}

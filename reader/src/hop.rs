@@ -1,0 +1,258 @@
+//! From header to header through a segment, a batch of blocks at a time.
+//!
+//! What the scan of `logq-format` cannot know without reading everything is settled here: which
+//! blocks to read in full because they may be torn although a header follows them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use logq_format::{
+    BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, GapCause, Origin, Scan, Step, SyncMarker,
+    Timestamp, WriterId,
+};
+
+use crate::report::{Cause, Gap};
+use crate::segment::Segment;
+use crate::view::View;
+
+/// The most blocks a batch holds unless there are no claims to end it.
+pub(crate) const BATCH_BLOCKS_MAX: usize = 4096;
+
+/// A block as a hop finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Hopped {
+    pub(crate) offset: u64,
+    pub(crate) header: BlockHeader,
+}
+
+impl Hopped {
+    fn end(&self) -> u64 {
+        self.offset.saturating_add(self.header.block_len() as u64)
+    }
+}
+
+/// Consecutive blocks of a segment.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) blocks: Vec<Hopped>,
+    pub(crate) gaps: Vec<Gap>,
+    /// The claims met.
+    pub(crate) claims: Vec<Claims>,
+    /// Whether nothing follows.
+    pub(crate) at_end: bool,
+    pub(crate) bytes_read: u64,
+}
+
+/// When a batch is complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    /// At the first block from this offset on.
+    pub(crate) offset: u64,
+    /// Behind the first claims.
+    pub(crate) claims: bool,
+    /// After so many blocks.
+    pub(crate) blocks: usize,
+}
+
+/// A walk over the headers of a segment.
+#[derive(Debug)]
+pub(crate) struct Hop<'s> {
+    view: View<'s>,
+    marker: SyncMarker,
+    scan: Scan,
+    /// The times of the block before, for the gap that may follow it.
+    before: Option<Timestamp>,
+}
+
+enum Found {
+    Block(Hopped),
+    Gap(Gap),
+    End,
+}
+
+impl<'s> Hop<'s> {
+    /// A walk over the blocks from `start` on, where a block should start.
+    pub(crate) fn new(segment: &'s Segment, marker: SyncMarker, start: u64) -> Self {
+        let scan = Scan::new(marker, start..segment.len());
+        Self { view: View::new(segment), marker, scan, before: None }
+    }
+
+    /// The next blocks.
+    pub(crate) fn batch(&mut self, until: Until) -> Batch {
+        let mut batch = Batch::default();
+        while batch.blocks.len() < until.blocks {
+            match self.step() {
+                Found::Block(block) if block.offset >= until.offset => break,
+                Found::Gap(gap) if gap.range.start >= until.offset => break,
+                Found::Gap(gap) => batch.gaps.push(gap),
+                Found::End => {
+                    batch.at_end = true;
+                    break;
+                }
+                Found::Block(block) => {
+                    let claims = self.claims(&block);
+                    self.before = Some(block.header.min);
+                    complete_spans(&mut batch.gaps, block.header.max);
+                    batch.blocks.push(block);
+                    if let Some(claims) = claims {
+                        batch.claims.push(claims);
+                        if until.claims {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        self.check_suspects(&mut batch);
+        batch.bytes_read = self.view.take_bytes_read();
+        self.view.release();
+        batch
+    }
+
+    fn step(&mut self) -> Found {
+        loop {
+            match self.scan.step(self.view.window()) {
+                Step::Block { offset, header } => return Found::Block(Hopped { offset, header }),
+                Step::Gap(gap) => {
+                    let header = gap.header.as_deref();
+                    return Found::Gap(self.gap(gap.range, gap.cause.into(), header));
+                }
+                Step::End => return Found::End,
+                Step::Need(range) => {
+                    if let Err(cause) = self.view.fetch(range) {
+                        return self.give_up(cause);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the rest of the segment, which cannot be read any more.
+    fn give_up(&mut self, cause: Cause) -> Found {
+        let end = self.view.segment().len();
+        let rest = self.scan.offset()..end;
+        self.scan = Scan::new(self.marker, end..end);
+        Found::Gap(self.gap(rest, cause, None))
+    }
+
+    fn gap(&self, range: Range<u64>, cause: Cause, header: Option<&BlockHeader>) -> Gap {
+        let from = header.map(|header| header.min).into_iter().chain(self.before).min();
+        let to = header.map(|header| header.max).or(from);
+        Gap {
+            path: self.view.segment().path().to_owned(),
+            range,
+            cause,
+            origin: header.map(|header| header.origin),
+            span: from.zip(to),
+        }
+    }
+
+    /// The claims of a ping that has some. Damaged ones claim nothing.
+    fn claims(&mut self, block: &Hopped) -> Option<Claims> {
+        if block.header.kind != BlockKind::Ping || block.header.body.stored_len == 0 {
+            return None;
+        }
+        let stored = self.view.block(block.offset, &block.header).ok()?;
+        let claims = Claims::decode_ping(&stored).ok()??;
+        // Claims about bytes behind themselves cannot be known to be true.
+        (claims.covered <= block.offset).then_some(claims)
+    }
+
+    /// Reads in full the blocks that may be torn although another block starts where they end, and
+    /// replaces those that are torn by what is hidden in them.
+    ///
+    /// The bytes of a torn block's missing part are other writers' blocks. If by chance one of
+    /// these ends where the torn block would have, the scan hops over all of them. But a block is
+    /// torn only if its writer died, and then it is the writer's last one, or if the writer could
+    /// write no more of it, and then it has written it again.
+    fn check_suspects(&mut self, batch: &mut Batch) {
+        for index in suspects(&batch.blocks).into_iter().rev() {
+            let Some(block) = batch.blocks.get(index) else { continue };
+            let Some(error) = self.content_error(block) else { continue };
+            let (blocks, gaps) = self.inside(&block.clone(), error);
+            batch.gaps.extend(gaps);
+            batch.blocks.splice(index..=index, blocks);
+        }
+    }
+
+    fn content_error(&mut self, block: &Hopped) -> Option<DecodeError> {
+        // What can no longer be read is found by whoever decodes the block.
+        let stored = self.view.block(block.offset, &block.header).ok()?;
+        stored.check_front().and_then(|()| stored.check_body()).err()
+    }
+
+    /// The blocks and gaps in a torn block.
+    fn inside(&mut self, block: &Hopped, error: DecodeError) -> (Vec<Hopped>, Vec<Gap>) {
+        let (mut blocks, mut gaps) = (Vec::new(), Vec::new());
+        let Ok(bytes) = self.view.get(block.offset..block.end()) else { return (blocks, gaps) };
+        let mut found = Vec::new();
+        let mut scan = Scan::inside(self.marker, block.offset, block.header.clone(), error);
+        let window = logq_format::Window { offset: block.offset, bytes };
+        loop {
+            match scan.step(window) {
+                // The window has everything, so nothing more is needed.
+                Step::End | Step::Need(_) => break,
+                step => found.push(step),
+            }
+        }
+        for step in found {
+            match step {
+                Step::Gap(gap) => {
+                    gaps.push(self.gap(gap.range, gap.cause.into(), gap.header.as_deref()));
+                }
+                Step::Block { offset, header } => {
+                    let hidden = Hopped { offset, header };
+                    match self.content_error(&hidden) {
+                        None => blocks.push(hidden),
+                        Some(error) => {
+                            let cause = GapCause::Content(error).into();
+                            let range = hidden.offset..hidden.end();
+                            gaps.push(self.gap(range, cause, Some(&hidden.header)));
+                        }
+                    }
+                }
+                Step::Need(_) | Step::End => {}
+            }
+        }
+        (blocks, gaps)
+    }
+}
+
+/// The gaps before a block end at the latest when it does.
+fn complete_spans(gaps: &mut [Gap], max: Timestamp) {
+    for gap in gaps.iter_mut().rev() {
+        match &mut gap.span {
+            Some(span) if span.1 < max => span.1 = max,
+            _ => break,
+        }
+    }
+}
+
+/// The indices of blocks that may be torn, ascending.
+fn suspects(blocks: &[Hopped]) -> Vec<usize> {
+    let mut last: HashMap<WriterId, usize> = HashMap::new();
+    let mut suspects = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let Some(before) = last.insert(block.header.origin.writer, index) else { continue };
+        if let Some(earlier) = blocks.get(before) {
+            if !follows(&earlier.header, &block.header) {
+                suspects.push(before);
+            }
+        }
+    }
+    suspects.extend(last.into_values());
+    suspects.retain(|index| blocks.get(*index).is_some_and(|block| has_content(&block.header)));
+    suspects.sort_unstable();
+    suspects
+}
+
+/// Whether a writer that has written `earlier` would go on with `later`.
+fn follows(earlier: &BlockHeader, later: &BlockHeader) -> bool {
+    let sparse = earlier.flags.contains(BlockFlags::SPARSE) || later.flags.contains(BlockFlags::SPARSE);
+    let expected = earlier.sequence + u64::from(earlier.records);
+    !later.flags.contains(BlockFlags::RETRIED) && (sparse || later.sequence == expected)
+}
+
+fn has_content(header: &BlockHeader) -> bool {
+    header.front_len() > 0 || header.body.stored_len > 0
+}

@@ -1,0 +1,122 @@
+//! From paths to segments: what is a store, what is a segment, what is neither.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use logq_format::{MAGIC, SEGMENT_EXTENSION, segment_number};
+
+use crate::error::OpenError;
+use crate::segment::Segment;
+use crate::source::{Access, FileSource};
+
+/// Segments that stay open, so that deleting them does not disturb the reader. Systems commonly
+/// allow a process 1024 open files.
+const OPEN_FILES_MAX: usize = 512;
+
+/// The segments of the stores and single segments at `paths`, in their order.
+pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenError> {
+    let mut segments = Vec::new();
+    for (store, path) in paths.iter().enumerate() {
+        let path = path.as_ref();
+        let metadata = fs::metadata(path).map_err(|source| refused(path, source))?;
+        if metadata.is_dir() {
+            open_directory(path, store, &mut segments)?;
+        } else {
+            check_is_segment(path, metadata.is_file())?;
+            // Nobody knows whether a single file is still being written.
+            let source = open_file(path, Access::Read, &segments)
+                .map_err(|source| refused(path, source))?;
+            segments.push(Segment::new(path.to_owned(), store, Box::new(source)));
+        }
+    }
+    Ok(segments)
+}
+
+fn open_directory(
+    directory: &Path,
+    store: usize,
+    segments: &mut Vec<Segment>,
+) -> Result<(), OpenError> {
+    let listed = list(directory)?;
+    let newest = listed.len().saturating_sub(1);
+    for (index, path) in listed.into_iter().enumerate() {
+        let access = if index == newest { Access::Read } else { Access::Map };
+        match open_file(&path, access, segments) {
+            Ok(source) => segments.push(Segment::new(path, store, Box::new(source))),
+            // Retention has deleted it in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused(&path, error)),
+        }
+    }
+    Ok(())
+}
+
+/// The segments in a directory, in the order of their numbers.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut found = Vec::new();
+    let mut others = 0_usize;
+    for entry in fs::read_dir(directory).map_err(|source| refused(directory, source))? {
+        let entry = entry.map_err(|source| refused(directory, source))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        match segment_number(&name) {
+            Some(number) => found.push((number, entry.path())),
+            None if is_part_of_store(&name) => {}
+            None => others += 1,
+        }
+    }
+    if found.is_empty() && others > 0 {
+        let files = if others == 1 { "file" } else { "files" };
+        let holds = format!("a directory of {others} other {files}");
+        return Err(OpenError::NotAStore { path: directory.to_owned(), holds });
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Whether a store without any segment may hold a file of this name: its lock file, its control
+/// page, a segment being created.
+fn is_part_of_store(name: &str) -> bool {
+    name.starts_with('.') || matches!(name, "writers.lock" | "control")
+}
+
+/// Refuses a file that neither starts like a segment nor is named like one.
+fn check_is_segment(path: &Path, is_file: bool) -> Result<(), OpenError> {
+    let not_a_store =
+        |holds: &str| OpenError::NotAStore { path: path.to_owned(), holds: holds.to_owned() };
+    if !is_file {
+        return Err(not_a_store("something other than a file or a directory"));
+    }
+    if path.extension().is_some_and(|extension| extension == SEGMENT_EXTENSION) {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(|source| refused(path, source))?;
+    file.take(64).read_to_end(&mut start).map_err(|source| refused(path, source))?;
+    if start.starts_with(&MAGIC) { Ok(()) } else { Err(not_a_store(describe(&start))) }
+}
+
+/// What a file is, by its first bytes.
+fn describe(start: &[u8]) -> &'static str {
+    match start {
+        [] => "an empty file",
+        [0x1F, 0x8B, ..] => "a file compressed with gzip",
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => "a file compressed with zstd",
+        [b'{', ..] => "a file that looks like JSON lines",
+        _ if start.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace()) => "a text file",
+        _ => "a file of another kind",
+    }
+}
+
+fn open_file(path: &Path, access: Access, before: &[Segment]) -> io::Result<FileSource> {
+    FileSource::open(path, access, before.len() < OPEN_FILES_MAX)
+}
+
+fn refused(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => OpenError::NoSuchPath { path },
+        _ => OpenError::Unreadable { path, source },
+    }
+}

@@ -1,0 +1,152 @@
+//! Where in a segment a range of time begins and ends.
+//!
+//! The times in headers lead to the place quickly, but prove nothing: writers run beside each
+//! other and flush when they like. What proves is the claims of a ping, so from the place on the
+//! pings around are asked.
+
+use logq_format::{
+    BLOCK_HEADER_LEN, BlockHeader, FILE_HEADER_LEN, SyncMarker, Timestamp, find_block,
+};
+
+use crate::hop::{Hop, Until};
+use crate::segment::Segment;
+use crate::view::View;
+
+/// Where the first block of every segment starts.
+pub(crate) const DATA_START: u64 = FILE_HEADER_LEN as u64;
+
+/// The binary search by headers ends with a range of this length.
+const SEARCH_BYTES: u64 = 64 << 10;
+
+/// How much a probe reads at once to find a header.
+const PROBE_BYTES: u64 = 16 << 10;
+
+/// The first distance over which pings are looked for; it doubles until there is one.
+pub(crate) const STRIDE_BYTES: u64 = 256 << 10;
+
+/// Beyond this distance the whole rest of the segment is hopped through.
+pub(crate) const STRIDE_BYTES_MAX: u64 = 64 << 20;
+
+/// Finds places in one segment.
+#[derive(Debug)]
+pub(crate) struct Seek<'s> {
+    view: View<'s>,
+    marker: SyncMarker,
+    bytes_read: u64,
+}
+
+impl<'s> Seek<'s> {
+    pub(crate) fn new(segment: &'s Segment, marker: SyncMarker) -> Self {
+        Self { view: View::new(segment), marker, bytes_read: 0 }
+    }
+
+    /// An offset where a block starts and before which nothing is as late as `since`.
+    pub(crate) fn start_of(&mut self, since: Timestamp) -> u64 {
+        let mut end = self.approach(since);
+        let mut stride = STRIDE_BYTES;
+        while end > DATA_START && stride <= STRIDE_BYTES_MAX {
+            let from = end.saturating_sub(stride).max(DATA_START);
+            let claims = self.claims(from, end, |_| false);
+            let starts = claims.iter().filter(|claims| claims.now < since).map(|c| c.covered);
+            let start = starts.filter(|offset| self.header_at(*offset).is_some()).max();
+            if let Some(start) = start {
+                return start;
+            }
+            end = from;
+            stride *= 2;
+        }
+        DATA_START
+    }
+
+    /// An offset from which on everything is at or after `until`.
+    pub(crate) fn end_of(&mut self, until: Timestamp) -> u64 {
+        let start = self.approach(until);
+        let len = self.view.segment().len();
+        let claims = self.claims(start, len, |claims| claims.watermark >= until);
+        match claims.last() {
+            Some(claims) if claims.watermark >= until => claims.covered,
+            _ => len,
+        }
+    }
+
+    /// About where headers start to show times as late as `time`.
+    fn approach(&mut self, time: Timestamp) -> u64 {
+        let (mut low, mut high) = (DATA_START, self.view.segment().len());
+        while high.saturating_sub(low) > SEARCH_BYTES {
+            let middle = low + (high - low) / 2;
+            match self.find_block(middle, high) {
+                Some((offset, header)) if header.max < time => low = offset,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    /// The claims met from the first block at or after `from` up to `to`, or up to the first that
+    /// satisfy `enough`.
+    fn claims(
+        &mut self,
+        from: u64,
+        to: u64,
+        enough: impl Fn(&logq_format::Claims) -> bool,
+    ) -> Vec<logq_format::Claims> {
+        let mut claims = Vec::new();
+        let Some(start) = self.first_block(from, to) else { return claims };
+        let mut hop = Hop::new(self.view.segment(), self.marker, start);
+        loop {
+            let until = Until { offset: to, claims: true, blocks: usize::MAX };
+            let batch = hop.batch(until);
+            self.bytes_read += batch.bytes_read;
+            let Some(found) = batch.claims.into_iter().next() else { return claims };
+            let is_enough = enough(&found);
+            claims.push(found);
+            if is_enough {
+                return claims;
+            }
+        }
+    }
+
+    /// The offset of the first block at or after `from`, if it lies before `to`.
+    pub(crate) fn first_block(&mut self, from: u64, to: u64) -> Option<u64> {
+        if from <= DATA_START {
+            return Some(DATA_START);
+        }
+        self.find_block(from, to).map(|(offset, _)| offset)
+    }
+
+    /// The first header at or after `from`, if it starts before `to`.
+    fn find_block(&mut self, from: u64, to: u64) -> Option<(u64, BlockHeader)> {
+        let header_len = BLOCK_HEADER_LEN as u64;
+        let len = self.view.segment().len();
+        let mut from = from;
+        while from < to {
+            let end = from.saturating_add(PROBE_BYTES).min(len);
+            let bytes = self.view.get(from..end).ok()?;
+            if let Some(found) = find_block(bytes, 0, self.marker) {
+                let header = BlockHeader::decode(bytes.get(found..)?, self.marker).ok()?;
+                let offset = from + found as u64;
+                return (offset < to).then_some((offset, header));
+            }
+            // A header may start in the last bytes of the window and end behind it.
+            from = if end == len { len } else { end.saturating_sub(header_len - 1) };
+        }
+        None
+    }
+
+    fn header_at(&mut self, offset: u64) -> Option<BlockHeader> {
+        if offset < DATA_START {
+            return None;
+        }
+        let end = offset.saturating_add(BLOCK_HEADER_LEN as u64);
+        if end > self.view.segment().len() {
+            return None;
+        }
+        let bytes = self.view.get(offset..end).ok()?;
+        BlockHeader::decode(bytes, self.marker).ok()
+    }
+
+    /// How many bytes were read or mapped since this was last asked.
+    pub(crate) fn take_bytes_read(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes_read) + self.view.take_bytes_read()
+    }
+}

@@ -1,0 +1,117 @@
+//! One segment of a snapshot: its bytes, and what its first bytes tell about the rest.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use logq_format::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, DecodeError, Dictionary, FILE_HEADER_LEN, FileHeader,
+    GapCause, StoredBlock, SyncMarker, decode_dictionary, recover_marker,
+};
+
+use crate::report::{Cause, Gap};
+use crate::source::{Bytes, Source};
+
+/// How far into a segment with a damaged header a block is looked for, to learn the marker from.
+const RECOVERY_BYTES: u64 = 1 << 20;
+
+/// One segment of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    path: PathBuf,
+    /// The store it belongs to: writers go on from segment to segment of one store.
+    store: usize,
+    source: Box<dyn Source>,
+    head: OnceLock<Result<Head, Cause>>,
+}
+
+/// What the first bytes of a segment tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// What every block starts with.
+    pub(crate) marker: SyncMarker,
+    /// The file header, or what is wrong with it.
+    pub(crate) header: Result<FileHeader, DecodeError>,
+}
+
+impl Segment {
+    pub(crate) fn new(path: PathBuf, store: usize, source: Box<dyn Source>) -> Self {
+        Self { path, store, source, head: OnceLock::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn store(&self) -> usize {
+        self.store
+    }
+
+    pub(crate) fn source(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+
+    /// The number of bytes when the snapshot was taken.
+    pub(crate) fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// What the first bytes tell; read once. An error concerns the whole segment.
+    pub(crate) fn head(&self) -> Result<&Head, &Cause> {
+        self.head.get_or_init(|| self.read_head()).as_ref()
+    }
+
+    fn read_head(&self) -> Result<Head, Cause> {
+        let bytes = self.source.read(0..self.len().min(FILE_HEADER_LEN as u64), Vec::new())?;
+        let error = match FileHeader::decode(&bytes) {
+            Ok(header) => return Ok(Head { marker: header.marker, header: Ok(header) }),
+            Err(error) => error,
+        };
+        let damaged = Cause::Damaged(GapCause::Header(error.clone()));
+        // What a newer version wrote is not to be guessed at.
+        if matches!(error, DecodeError::Newer { .. }) {
+            return Err(damaged);
+        }
+        let bytes = self.source.read(0..self.len().min(RECOVERY_BYTES), Vec::new())?;
+        match recover_marker(&bytes) {
+            Some(marker) => Ok(Head { marker, header: Err(error) }),
+            None => Err(damaged),
+        }
+    }
+
+    /// The dictionary that the segment's first block holds, if it does.
+    ///
+    /// Reading it takes some time; see `Dictionaries`.
+    pub(crate) fn read_dictionary(&self) -> Option<Dictionary> {
+        let head = self.head().ok()?;
+        if matches!(&head.header, Ok(header) if header.dictionary.is_none()) {
+            return None;
+        }
+        let start = FILE_HEADER_LEN as u64;
+        let header = self.read_part(start, BLOCK_HEADER_LEN as u64)?;
+        let header = BlockHeader::decode(&header, head.marker).ok()?;
+        if header.kind != BlockKind::Dictionary {
+            return None;
+        }
+        let block = self.read_part(start, header.block_len() as u64)?;
+        let dictionary = decode_dictionary(&StoredBlock::new(header, &block).ok()?).ok()?;
+        match &head.header {
+            Ok(header) if header.dictionary != Some(dictionary.id()) => None,
+            _ => Some(dictionary),
+        }
+    }
+
+    fn read_part(&self, start: u64, len: u64) -> Option<Bytes<'_>> {
+        self.source.read(start..start.saturating_add(len).min(self.len()), Vec::new()).ok()
+    }
+}
+
+/// The gap that a damaged file header leaves although the blocks behind it can be read.
+pub(crate) fn head_gap(segment: &Segment, error: &DecodeError) -> Gap {
+    Gap {
+        path: segment.path().to_owned(),
+        range: 0..segment.len().min(FILE_HEADER_LEN as u64),
+        cause: GapCause::Header(error.clone()).into(),
+        origin: None,
+        span: None,
+    }
+}

@@ -1,0 +1,118 @@
+//! The filter of a query, prepared to be asked in the order of what each question costs.
+
+use logq_format::{
+    BlockHeader, DecodeError, Level, LevelSet, RecordType, RequestId, TypeSet, WorkerId,
+};
+
+use crate::query::Query;
+use crate::report::Statistics;
+use crate::rows::Row;
+use crate::timeline::{BlockRef, Span, times};
+
+/// The types whose records are about another process than the one that wrote them.
+const ABOUT_OTHERS: TypeSet =
+    TypeSet::EMPTY.with(RecordType::WorkerSpawned).with(RecordType::WorkerExited);
+
+/// What a query wants.
+#[derive(Clone)]
+pub(crate) struct Wanted<'q> {
+    /// In microseconds.
+    times: Span,
+    levels: LevelSet,
+    types: TypeSet,
+    workers: Option<Vec<Option<WorkerId>>>,
+    /// Sorted.
+    requests: Option<Vec<RequestId>>,
+    predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
+}
+
+impl<'q> Wanted<'q> {
+    pub(crate) fn new(query: &Query<'q>) -> Self {
+        let filter = &query.filter;
+        let mut requests = filter.requests.clone();
+        if let Some(requests) = &mut requests {
+            requests.sort_unstable();
+        }
+        Self {
+            times: times(query),
+            levels: filter.levels,
+            types: filter.types,
+            workers: filter.workers.clone(),
+            requests,
+            predicate: filter.predicate,
+        }
+    }
+
+    /// Whether a block may hold a wanted record, as far as its header tells; counts why not.
+    pub(crate) fn admits(&self, header: &BlockHeader, statistics: &mut Statistics) -> bool {
+        statistics.blocks += 1;
+        let pruned = if !self.times.meets(header.min.as_micros(), header.max.as_micros()) {
+            &mut statistics.pruned_by_time
+        } else if !self.levels.intersects(header.levels) {
+            &mut statistics.pruned_by_level
+        } else if !self.types.intersects(header.types) {
+            &mut statistics.pruned_by_type
+        } else if !self.admits_worker(header.origin.worker) && !header.types.intersects(ABOUT_OTHERS)
+        {
+            &mut statistics.pruned_by_worker
+        } else {
+            return true;
+        };
+        *pruned += 1;
+        false
+    }
+
+    /// Whether every record of a block is wanted, as far as its header tells.
+    pub(crate) fn takes_all(&self, block: &BlockRef) -> bool {
+        self.takes_all_kinds(block) && self.requests.is_none() && !self.is_late(block.types)
+    }
+
+    /// Whether no record of a block is ruled out by its level, its type or its writer.
+    pub(crate) fn takes_all_kinds(&self, block: &BlockRef) -> bool {
+        let strangers = block.types.intersects(ABOUT_OTHERS);
+        block.levels.bits() & !self.levels.bits() == 0
+            && block.types.bits() & !self.types.bits() == 0
+            && (self.workers.is_none() || !strangers && self.admits_worker(block.worker))
+    }
+
+    /// Whether a record of this level and type, of a block of this worker, may be wanted.
+    pub(crate) fn admits_kind(
+        &self,
+        worker: Option<WorkerId>,
+        level: Level,
+        record_type: RecordType,
+    ) -> bool {
+        self.levels.contains(level)
+            && self.types.contains(record_type)
+            && (ABOUT_OTHERS.contains(record_type) || self.admits_worker(worker))
+    }
+
+    /// The requests wanted, if not all are.
+    pub(crate) fn requests(&self) -> Option<&[RequestId]> {
+        self.requests.as_deref()
+    }
+
+    /// Whether records of these types can only be judged when they are decoded.
+    pub(crate) fn is_late(&self, types: TypeSet) -> bool {
+        self.predicate.is_some() || (self.workers.is_some() && types.intersects(ABOUT_OTHERS))
+    }
+
+    /// The judgement that needs the decoded record.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the record says whom it is about, but not in a way that can be decoded.
+    pub(crate) fn accepts(&self, row: &Row<'_>) -> Result<bool, DecodeError> {
+        if let Some(workers) = &self.workers
+            && ABOUT_OTHERS.contains(row.record_type())
+            && !workers.contains(&row.record()?.subject(row.origin()))
+        {
+            return Ok(false);
+        }
+        Ok(self.predicate.is_none_or(|predicate| predicate(row)))
+    }
+
+    fn admits_worker(&self, worker: Option<WorkerId>) -> bool {
+        self.workers.as_ref().is_none_or(|workers| workers.contains(&worker))
+    }
+}

@@ -1,0 +1,300 @@
+//! The naive reader: decodes everything, filters, sorts. The model that the real reader is compared
+//! with.
+//!
+//! It follows the rules of `format/FORMAT.md`, "Reading a segment", in the most obvious way, one
+//! byte at a time where it searches, and shares with the real reader only the decoders of single
+//! structures: not `Scan`, not the claims of pings, not the statistics of headers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use logq_format::{
+    BLOCK_HEADER_LEN, Block, BlockFlags, BlockHeader, BlockKind, DecodeError, Decompressor, Event,
+    FILE_HEADER_LEN, FileHeader, Level, LevelSet, Origin, Record, RecordType, RequestId, Spine,
+    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, decode_dictionary,
+    json::write_line,
+};
+
+/// Everything that a store holds.
+#[derive(Clone, Debug, Default)]
+pub struct NaiveStore {
+    /// The records in the order of the store: by segment, then offset. Repeated ones are repeated.
+    pub records: Vec<NaiveRecord>,
+    /// The bytes that hold no readable block: segment number and range, adjacent ranges joined.
+    ///
+    /// What the real reader reports as several gaps side by side is one here.
+    pub gaps: Vec<(u64, Range<u64>)>,
+    /// Records that the sequence numbers of later blocks show to be missing.
+    pub missing: u64,
+    /// Rare records with fields that the format does not allow.
+    pub spoiled: u64,
+}
+
+/// A record with everything it can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NaiveRecord {
+    /// When it happened.
+    pub time: Timestamp,
+    /// Who wrote it.
+    pub origin: Origin,
+    /// Its number among the records of its writer.
+    pub sequence: u64,
+    /// How severe it is.
+    pub level: Level,
+    /// Its type.
+    pub record_type: RecordType,
+    /// The worker it is about, `None` for the master.
+    pub worker: Option<WorkerId>,
+    /// The request it belongs to.
+    pub request: Option<RequestId>,
+    /// The status, of a RESPONSE.
+    pub status: Option<u16>,
+    /// The record as a line of JSON, with its line feed.
+    pub line: String,
+}
+
+impl NaiveRecord {
+    /// The record as the naive reader returns it.
+    pub fn new(record: &Record<'_>, origin: Origin, sequence: u64) -> Self {
+        let mut line = Vec::new();
+        write_line(&mut line, record, origin, sequence);
+        let status = match &record.event {
+            Event::Response(response) => Some(response.status),
+            _ => None,
+        };
+        Self {
+            time: record.time,
+            origin,
+            sequence,
+            level: record.level(),
+            record_type: record.record_type(),
+            worker: record.subject(origin),
+            request: record.request_id(),
+            status,
+            line: String::from_utf8_lossy(&line).into_owned(),
+        }
+    }
+
+    /// What orders records and tells whether two are the same one.
+    pub fn identity(&self) -> (Timestamp, WriterId, u64) {
+        (self.time, self.origin.writer, self.sequence)
+    }
+}
+
+/// Which records are wanted. The default asks for all.
+#[derive(Clone, Debug)]
+pub struct NaiveQuery {
+    /// The first instant wanted.
+    pub since: Timestamp,
+    /// The first instant no longer wanted; `None` for no end.
+    pub until: Option<Timestamp>,
+    /// The levels.
+    pub levels: LevelSet,
+    /// The types.
+    pub types: TypeSet,
+    /// The workers that records are about, `None` standing for the master.
+    pub workers: Option<Vec<Option<WorkerId>>>,
+    /// The requests.
+    pub requests: Option<Vec<RequestId>>,
+}
+
+impl Default for NaiveQuery {
+    fn default() -> Self {
+        Self {
+            since: Timestamp::MIN,
+            until: None,
+            levels: LevelSet::ALL,
+            types: TypeSet::ALL,
+            workers: None,
+            requests: None,
+        }
+    }
+}
+
+impl NaiveQuery {
+    /// Whether this record is wanted.
+    pub fn matches(&self, record: &NaiveRecord) -> bool {
+        let belongs = |ids: &Vec<RequestId>| record.request.is_some_and(|id| ids.contains(&id));
+        record.time >= self.since
+            && self.until.is_none_or(|until| record.time < until)
+            && self.levels.contains(record.level)
+            && self.types.contains(record.record_type)
+            && self.workers.as_ref().is_none_or(|workers| workers.contains(&record.worker))
+            && self.requests.as_ref().is_none_or(belongs)
+    }
+}
+
+impl NaiveStore {
+    /// Reads the segments of a store: number and bytes of each, in the order of the numbers.
+    ///
+    /// # Panics
+    ///
+    /// If zstd cannot make a context.
+    pub fn read<B: AsRef<[u8]>>(segments: &[(u64, B)]) -> Self {
+        let mut store = Self::default();
+        // Of each writer, the number that its next record should have.
+        let mut expected = BTreeMap::new();
+        for (number, bytes) in segments {
+            let mut segment = Segment::new(bytes.as_ref());
+            segment.read(&mut store);
+            for header in &segment.headers {
+                store.missing += missing_before(header, &mut expected);
+            }
+            store.gaps.extend(segment.gaps.into_iter().map(|gap| (*number, gap)));
+        }
+        store
+    }
+
+    /// The records that `query` asks for, by time, writer and sequence number, each once.
+    pub fn select(&self, query: &NaiveQuery) -> Vec<&NaiveRecord> {
+        let mut found: Vec<_> = self.records.iter().filter(|record| query.matches(record)).collect();
+        // Stable: of repeated records the first one stays.
+        found.sort_by_key(|record| record.identity());
+        found.dedup_by_key(|record| record.identity());
+        found
+    }
+
+    /// The identities of all records.
+    pub fn identities(&self) -> BTreeSet<(Timestamp, WriterId, u64)> {
+        self.records.iter().map(NaiveRecord::identity).collect()
+    }
+}
+
+/// The records that are missing between this block and those of its writer before it.
+fn missing_before(header: &BlockHeader, expected: &mut BTreeMap<WriterId, (u64, bool)>) -> u64 {
+    let sparse = header.flags.contains(BlockFlags::SPARSE);
+    let end = header.sequence + u64::from(header.records);
+    let entry = expected.entry(header.origin.writer).or_insert((header.sequence, sparse));
+    let missing = if sparse || entry.1 { 0 } else { header.sequence.saturating_sub(entry.0) };
+    *entry = (entry.0.max(end), sparse);
+    missing
+}
+
+struct Segment<'a> {
+    bytes: &'a [u8],
+    decompressor: Decompressor,
+    /// The headers of all blocks of writers, readable or not.
+    headers: Vec<BlockHeader>,
+    gaps: Vec<Range<u64>>,
+}
+
+impl<'a> Segment<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let decompressor = Decompressor::new().expect("zstd makes a context");
+        Self { bytes, decompressor, headers: Vec::new(), gaps: Vec::new() }
+    }
+
+    fn read(&mut self, store: &mut NaiveStore) {
+        let end = self.bytes.len();
+        let (marker, dictionary) = match FileHeader::decode(self.bytes) {
+            Ok(header) => (Some(header.marker), header.dictionary),
+            // Another version or an unknown feature: nothing of the file is read.
+            Err(DecodeError::Newer { .. }) => (None, None),
+            Err(_) => (logq_format::recover_marker(self.bytes), None),
+        };
+        let start = if FileHeader::decode(self.bytes).is_ok() { FILE_HEADER_LEN } else { 0 };
+        match marker {
+            Some(marker) => {
+                self.set_dictionary(marker, dictionary);
+                self.walk(marker, start..end, store);
+            }
+            None => self.gap(0..end),
+        }
+    }
+
+    /// Uses the dictionary in the first block, if it is the one that the file header names.
+    fn set_dictionary(&mut self, marker: SyncMarker, id: Option<u32>) {
+        let rest = self.bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
+        let block = BlockHeader::decode(rest, marker)
+            .and_then(|header| StoredBlock::new(header, rest))
+            .ok()
+            .filter(|block| block.header().kind == BlockKind::Dictionary);
+        let dictionary = block.and_then(|block| decode_dictionary(&block).ok());
+        let named = dictionary.filter(|found| id.is_none_or(|id| id == found.id()));
+        if let Some(dictionary) = named {
+            // A context that cannot be made leaves sections unreadable, which shows as gaps.
+            let _ = self.decompressor.set_dictionary(Some(&dictionary));
+        }
+    }
+
+    fn gap(&mut self, range: Range<usize>) {
+        let range = range.start as u64..range.end as u64;
+        match self.gaps.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.gaps.push(range),
+        }
+    }
+
+    /// Reads the blocks in `range`; every byte outside of a block becomes a gap.
+    fn walk(&mut self, marker: SyncMarker, range: Range<usize>, store: &mut NaiveStore) {
+        let mut offset = range.start;
+        while offset < range.end {
+            let Some(block) = self.block_at(marker, offset, range.end) else {
+                self.gap(offset..offset + 1);
+                offset += 1;
+                continue;
+            };
+            let end = offset + block.header().block_len();
+            if block.header().kind != BlockKind::Dictionary {
+                self.headers.push(block.header().clone());
+            }
+            if self.decode(&block, store).is_err() {
+                if block.check_front().is_ok() && block.check_body().is_ok() {
+                    self.gap(offset..end);
+                } else {
+                    // It may by chance end where another starts, and hide that it is torn and
+                    // what was appended behind it.
+                    self.gap(offset..offset + 1);
+                    self.walk(marker, offset + 1..end, store);
+                }
+            }
+            offset = end;
+        }
+    }
+
+    /// The block that starts at `offset`, if one does and ends by `end`.
+    fn block_at(&self, marker: SyncMarker, offset: usize, end: usize) -> Option<StoredBlock<'a>> {
+        let rest = self.bytes.get(offset..end)?;
+        let block = StoredBlock::new(BlockHeader::decode(rest, marker).ok()?, rest).ok()?;
+        let behind = rest.get(block.header().block_len()..)?;
+        let followed = behind.is_empty()
+            || (behind.len() >= BLOCK_HEADER_LEN && BlockHeader::decode(behind, marker).is_ok());
+        let intact = || block.check_front().is_ok() && block.check_body().is_ok();
+        (followed || intact()).then_some(block)
+    }
+
+    /// Adds the records of the block; none of them if any part of the block is damaged.
+    fn decode(
+        &mut self,
+        stored: &StoredBlock<'_>,
+        store: &mut NaiveStore,
+    ) -> Result<(), DecodeError> {
+        stored.check_front()?;
+        stored.check_body()?;
+        let header = stored.header();
+        match header.kind {
+            BlockKind::Data => {}
+            BlockKind::Other(kind @ ..128) => {
+                return Err(DecodeError::Newer { what: "block kind", found: u64::from(kind) });
+            }
+            _ => return Ok(()),
+        }
+        let spine = stored.spine(&mut self.decompressor)?;
+        let body = stored.body(&mut self.decompressor)?;
+        let spine = Spine::parse(header, stored.request_ids().collect(), &spine)?;
+        let sequences: Vec<u64> = spine.sequences().collect();
+        let block = Block::new(spine, &body)?;
+        for (record, sequence) in block.records().zip(sequences) {
+            match record {
+                Ok(record) => {
+                    store.records.push(NaiveRecord::new(&record, header.origin, sequence));
+                }
+                Err(_) => store.spoiled += 1,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

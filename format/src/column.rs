@@ -315,6 +315,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::seeded())]
+
         #[test]
         fn integers_round_trip(values in proptest::collection::vec(any::<u64>(), 0..50), bits in 0_u32..64) {
             let values: Vec<u64> = values.into_iter().map(|value| value >> bits).collect();

@@ -153,6 +153,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::seeded())]
+
         #[test]
         fn varints_round_trip_and_reject_truncation(value: u64, signed: i64) {
             let mut bytes = Vec::new();

@@ -358,6 +358,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::seeded())]
+
         #[test]
         fn strings_are_what_a_json_parser_reads_back(text: String) {
             let mut out = Vec::new();

@@ -177,6 +177,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded())]
+
         #[test]
         fn printed_timestamps_parse_back(
             micros in Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros(),

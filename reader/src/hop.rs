@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use logq_format::{
-    BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, GapCause, Origin, Scan, Step, SyncMarker,
+    BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, GapCause, Scan, Step, SyncMarker,
     Timestamp, WriterId,
 };
 
@@ -107,6 +107,26 @@ impl<'s> Hop<'s> {
         batch.bytes_read = self.view.take_bytes_read();
         self.view.release();
         batch
+    }
+
+    /// The next claims of a ping before the offset `to`.
+    pub(crate) fn next_claims(&mut self, to: u64) -> Option<Claims> {
+        loop {
+            match self.step() {
+                Found::Block(block) if block.offset < to => {
+                    if let Some(claims) = self.claims(&block) {
+                        return Some(claims);
+                    }
+                }
+                Found::Gap(gap) if gap.range.start < to => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// How many bytes were read or mapped since this was last asked.
+    pub(crate) fn take_bytes_read(&mut self) -> u64 {
+        self.view.take_bytes_read()
     }
 
     fn step(&mut self) -> Found {

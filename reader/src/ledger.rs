@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use logq_format::{
-    BlockFlags, BlockHeader, BlockKind, DecodeError, GapCause, Origin, Timestamp, WriterId,
+    BlockHeader, BlockKind, DecodeError, GapCause, Origin, Timestamp, WriterId,
 };
 
 use crate::continuity::Continuity;
@@ -34,6 +34,8 @@ pub(crate) struct Ledger<'s> {
 struct Edges {
     start: bool,
     end: bool,
+    /// Whether any block has been seen.
+    any: bool,
 }
 
 impl<'s> Ledger<'s> {
@@ -71,6 +73,9 @@ impl<'s> Ledger<'s> {
 
     pub(crate) fn batch(&mut self, segment: usize, batch: &mut Batch) {
         self.statistics.bytes_read += batch.bytes_read;
+        if let Some(edges) = self.edges.get_mut(segment) {
+            edges.any |= !batch.blocks.is_empty();
+        }
         for gap in batch.gaps.drain(..) {
             self.gap(gap);
         }
@@ -137,6 +142,7 @@ impl<'s> Ledger<'s> {
             .partition(|gap| gap.cause == Cause::Damaged(GapCause::Unfinished));
         self.gaps_omitted += gaps.len().saturating_sub(GAPS_MAX) as u64;
         gaps.truncate(GAPS_MAX);
+        self.statistics.segments_read = self.edges.iter().filter(|edges| edges.any).count() as u64;
         Report {
             gaps,
             gaps_omitted: self.gaps_omitted,

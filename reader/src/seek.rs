@@ -5,10 +5,10 @@
 //! pings around are asked.
 
 use logq_format::{
-    BLOCK_HEADER_LEN, BlockHeader, FILE_HEADER_LEN, SyncMarker, Timestamp, find_block,
+    BLOCK_HEADER_LEN, BlockHeader, Claims, FILE_HEADER_LEN, SyncMarker, Timestamp, find_block,
 };
 
-use crate::hop::{Hop, Until};
+use crate::hop::Hop;
 use crate::segment::Segment;
 use crate::view::View;
 
@@ -25,7 +25,7 @@ const PROBE_BYTES: u64 = 16 << 10;
 pub(crate) const STRIDE_BYTES: u64 = 256 << 10;
 
 /// Beyond this distance the whole rest of the segment is hopped through.
-pub(crate) const STRIDE_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const STRIDE_BYTES_MAX: u64 = 16 << 20;
 
 /// Finds places in one segment.
 #[derive(Debug)]
@@ -88,22 +88,20 @@ impl<'s> Seek<'s> {
         &mut self,
         from: u64,
         to: u64,
-        enough: impl Fn(&logq_format::Claims) -> bool,
-    ) -> Vec<logq_format::Claims> {
-        let mut claims = Vec::new();
-        let Some(start) = self.first_block(from, to) else { return claims };
+        enough: impl Fn(&Claims) -> bool,
+    ) -> Vec<Claims> {
+        let mut found = Vec::new();
+        let Some(start) = self.first_block(from, to) else { return found };
         let mut hop = Hop::new(self.view.segment(), self.marker, start);
-        loop {
-            let until = Until { offset: to, claims: true, blocks: usize::MAX };
-            let batch = hop.batch(until);
-            self.bytes_read += batch.bytes_read;
-            let Some(found) = batch.claims.into_iter().next() else { return claims };
-            let is_enough = enough(&found);
-            claims.push(found);
+        while let Some(claims) = hop.next_claims(to) {
+            let is_enough = enough(&claims);
+            found.push(claims);
             if is_enough {
-                return claims;
+                break;
             }
         }
+        self.bytes_read += hop.take_bytes_read();
+        found
     }
 
     /// The offset of the first block at or after `from`, if it lies before `to`.

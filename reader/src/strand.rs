@@ -170,7 +170,7 @@ fn first_boundary(batch: &Batch) -> Option<Claims> {
     batch
         .claims
         .iter()
-        .filter(|claims| claims.covered > first)
+        .filter(|claims| claims.covered >= first)
         .find(|claims| {
             batch.blocks.binary_search_by_key(&claims.covered, |block| block.offset).is_ok()
         })

@@ -79,8 +79,7 @@ impl Cluster {
 
     /// What a reader must return when asked for everything: by time, writer and sequence number.
     pub fn expected(&self) -> Vec<&NaiveRecord> {
-        let survived =
-            |record: &&NaiveRecord| !self.destroyed.contains(&record.identity());
+        let survived = |record: &&NaiveRecord| !self.destroyed.contains(&record.identity());
         let mut records: Vec<_> = self.written.iter().filter(survived).collect();
         records.sort_by_key(|record| record.identity());
         records
@@ -110,7 +109,7 @@ impl Simulation {
     fn new(options: &ClusterOptions) -> Self {
         let mut random = Rng::with_seed(options.seed);
         let next_writer = random.u32(1..1 << 31);
-        let pings = random.choice([0, 2, 10, 40]).unwrap_or(0);
+        let pings = random.choice([0, 5, 20, 60]).unwrap_or(0);
         let mut simulation = Self {
             random,
             elapsed_us: 0,
@@ -187,7 +186,8 @@ impl Simulation {
 
     /// Steps the wall clock: forward is nobody's business, backward by much starts a new epoch.
     fn step_clock(&mut self) {
-        let by = self.random.choice([-3_600_000_000, -10_000_000, -400_000, 5_000_000, 7_200_000_000]);
+        let by =
+            self.random.choice([-3_600_000_000, -10_000_000, -400_000, 5_000_000, 7_200_000_000]);
         let by = by.unwrap_or(0);
         self.wall_us += by;
         if by < -BACKWARD_US_MAX {
@@ -233,6 +233,9 @@ impl Simulation {
             process.start_epoch(self.new_writer(), self.epoch);
         }
         self.join(process);
+        if self.random.u8(..4) > 0 {
+            self.ping(process);
+        }
         if stepped {
             process.log_clock_step();
         }
@@ -334,7 +337,11 @@ impl Simulation {
 
     /// The master states what is true of its file now; others may append before the ping is there.
     fn ping(&mut self, pinger: &mut Process) {
-        if pinger.origin.worker.is_some() || !pinger.holds_nothing() {
+        if pinger.origin.worker.is_some() {
+            return;
+        }
+        self.flush(pinger);
+        if pinger.killed || !pinger.holds_nothing() {
             return;
         }
         let wall = self.wall();
@@ -362,7 +369,7 @@ impl Simulation {
     /// Lets most processes write what they hold, then damages the files.
     fn finish(mut self, damages: u32) -> Cluster {
         for mut process in std::mem::take(&mut self.processes) {
-            if self.random.u8(..8) > 0 {
+            if !process.killed && self.random.u8(..8) > 0 {
                 self.leave(&mut process);
             }
             self.unwritten.append(&mut process.pending);

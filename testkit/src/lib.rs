@@ -3,6 +3,7 @@
 //! | | |
 //! |---|---|
 //! | realistic traffic of a cluster, record by record | [`traffic`] |
+//! | the same traffic as other programs log it | [`access_log`] |
 //! | the same traffic as one encoded segment | [`segment`] |
 //! | random histories of a cluster, with all that can go wrong | [`cluster`] |
 //! | a reader that decodes everything, as a model | [`naive`] |
@@ -10,6 +11,7 @@
 //! Nothing here depends on the writer or the reader, so that neither is tested against itself.
 //! Everything is a function of a seed: the same seed gives the same bytes on every platform.
 
+pub mod access_log;
 pub mod cluster;
 pub mod naive;
 pub mod segment;

@@ -137,7 +137,7 @@ impl NaiveStore {
         for (number, bytes) in segments {
             let mut segment = Segment::new(bytes.as_ref());
             segment.read(&mut store);
-            for header in &segment.headers {
+            for (_, header) in &segment.blocks {
                 store.missing += missing_before(header, &mut expected);
             }
             store.gaps.extend(segment.gaps.into_iter().map(|gap| (*number, gap)));
@@ -147,7 +147,8 @@ impl NaiveStore {
 
     /// The records that `query` asks for, by time, writer and sequence number, each once.
     pub fn select(&self, query: &NaiveQuery) -> Vec<&NaiveRecord> {
-        let mut found: Vec<_> = self.records.iter().filter(|record| query.matches(record)).collect();
+        let mut found: Vec<_> =
+            self.records.iter().filter(|record| query.matches(record)).collect();
         // Stable: of repeated records the first one stays.
         found.sort_by_key(|record| record.identity());
         found.dedup_by_key(|record| record.identity());
@@ -158,6 +159,17 @@ impl NaiveStore {
     pub fn identities(&self) -> BTreeSet<(Timestamp, WriterId, u64)> {
         self.records.iter().map(NaiveRecord::identity).collect()
     }
+}
+
+/// The blocks of writers in a segment, whether their content can be read or not: offset and header.
+///
+/// # Panics
+///
+/// If zstd cannot make a context.
+pub fn blocks(bytes: &[u8]) -> Vec<(u64, BlockHeader)> {
+    let mut segment = Segment::new(bytes);
+    segment.read(&mut NaiveStore::default());
+    segment.blocks
 }
 
 /// The records that are missing between this block and those of its writer before it.
@@ -173,15 +185,15 @@ fn missing_before(header: &BlockHeader, expected: &mut BTreeMap<WriterId, (u64, 
 struct Segment<'a> {
     bytes: &'a [u8],
     decompressor: Decompressor,
-    /// The headers of all blocks of writers, readable or not.
-    headers: Vec<BlockHeader>,
+    /// The blocks of writers, readable or not: offset and header.
+    blocks: Vec<(u64, BlockHeader)>,
     gaps: Vec<Range<u64>>,
 }
 
 impl<'a> Segment<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let decompressor = Decompressor::new().expect("zstd makes a context");
-        Self { bytes, decompressor, headers: Vec::new(), gaps: Vec::new() }
+        Self { bytes, decompressor, blocks: Vec::new(), gaps: Vec::new() }
     }
 
     fn read(&mut self, store: &mut NaiveStore) {
@@ -236,7 +248,7 @@ impl<'a> Segment<'a> {
             };
             let end = offset + block.header().block_len();
             if block.header().kind != BlockKind::Dictionary {
-                self.headers.push(block.header().clone());
+                self.blocks.push((offset as u64, block.header().clone()));
             }
             if self.decode(&block, store).is_err() {
                 if block.check_front().is_ok() && block.check_body().is_ok() {

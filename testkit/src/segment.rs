@@ -231,13 +231,19 @@ impl<'a> Encoder<'a> {
     }
 
     fn join(&mut self, origin: Origin) {
-        let member =
-            Member { origin, floor: self.time, sequence: 0, pid: 4000 + origin.writer.0, slot: origin.writer.0 };
+        let member = Member {
+            origin,
+            floor: self.time,
+            sequence: 0,
+            pid: 4000 + origin.writer.0,
+            slot: origin.writer.0,
+        };
         member.encode_join(self.marker, &mut self.out);
         // A join is a block too, and claims speak of all blocks.
         self.now = self.now.max(self.time);
         let builder = BlockBuilder::new();
-        self.writers.insert(origin.writer, Writer { origin, sequence: 0, first: self.time, builder });
+        self.writers
+            .insert(origin.writer, Writer { origin, sequence: 0, first: self.time, builder });
     }
 
     fn leave(&mut self, worker: WorkerId) {

@@ -284,7 +284,9 @@ impl<V: FnMut(Option<WorkerId>, &Record<'_>)> Cluster<V> {
     fn shut_down(&mut self) {
         self.emit(None, Event::Lifecycle(Lifecycle::ShuttingDown));
         for worker in std::mem::take(&mut self.workers) {
-            for step in [Lifecycle::WorkerGoingOffline, Lifecycle::WorkerOffline, Lifecycle::WorkerDone] {
+            for step in
+                [Lifecycle::WorkerGoingOffline, Lifecycle::WorkerOffline, Lifecycle::WorkerDone]
+            {
                 self.pass_time(2_000);
                 self.emit(Some(worker), Event::Lifecycle(step));
             }
@@ -314,3 +316,6 @@ fn time_of_load(load: f64) -> f64 {
     }
     1.0
 }
+
+#[cfg(test)]
+mod tests;

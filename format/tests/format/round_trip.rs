@@ -7,6 +7,7 @@ use logq_format::{
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
+use proptest::test_runner::RngSeed;
 
 use crate::support::records::{OwnRecord, at_times, records, time};
 
@@ -106,6 +107,13 @@ fn check_spine(spine: &Spine<'_>, header: &BlockHeader, own: &[OwnRecord], recor
 }
 
 proptest! {
+    // The same cases in every run.
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn records_of_all_kinds_round_trip(own in records(40), start in time()) {
         // The latest instant must not be passed.

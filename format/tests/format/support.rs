@@ -1,5 +1,6 @@
-//! What the tests share: records at random, segments made of them, and a way to read them back.
+//! What the tests share: records, segments made of them, and a way to read them back.
 
+pub(crate) mod kinds;
 pub(crate) mod reading;
 pub(crate) mod records;
 pub(crate) mod segment;

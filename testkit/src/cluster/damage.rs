@@ -40,8 +40,8 @@ pub(super) fn destroyed(files: &[SegmentFile], written: &[NaiveRecord]) -> BTree
     for file in files {
         let intact = |range: &Range<usize>| file.is_intact(range);
         for (range, identities) in &file.copies {
-            let whole = intact(range)
-                && (!file.needs_dictionary(range) || intact(&file.dictionary));
+            let whole =
+                intact(range) && (!file.needs_dictionary(range) || intact(&file.dictionary));
             if whole {
                 readable.extend(identities.iter().copied());
             }

@@ -97,7 +97,9 @@ fn address(random: &mut Rng) -> Option<IpAddr> {
 }
 
 fn worker_step(random: &mut Rng) -> Lifecycle {
-    random.choice([Lifecycle::WorkerStarted, Lifecycle::WorkerOnline]).unwrap_or(Lifecycle::WorkerDone)
+    random
+        .choice([Lifecycle::WorkerStarted, Lifecycle::WorkerOnline])
+        .unwrap_or(Lifecycle::WorkerDone)
 }
 
 fn master_event<'a>(random: &mut Rng, error: ErrorInfo<'a>) -> Event<'a> {
@@ -105,16 +107,14 @@ fn master_event<'a>(random: &mut Rng, error: ErrorInfo<'a>) -> Event<'a> {
     match random.u8(..5) {
         0 => Event::Lifecycle(Lifecycle::StartingUp),
         1 => Event::WorkerSpawned { worker },
-        2 => {
-            Event::WorkerExited(WorkerExited { worker, exit_code: None, signal: Some("SIGKILL") })
-        }
+        2 => Event::WorkerExited(WorkerExited { worker, exit_code: None, signal: Some("SIGKILL") }),
         3 => Event::WorkerExited(WorkerExited { worker, exit_code: Some(0), signal: None }),
         _ => Event::UncaughtException { process: Process::Master, error },
     }
 }
 
 fn rare<'a>(random: &mut Rng, text: &'a str) -> Event<'a> {
-    let at = |micros| Timestamp::from_micros(1_770_000_000_000_000 + micros);
+    let at = |micros: i64| Timestamp::from_micros(1_770_000_000_000_000 + micros);
     if random.bool() {
         let counts = std::array::from_fn(|_| random.u64(..3));
         Event::Lost(Lost { counts, first: at(1), last: at(2), reason: text })

@@ -77,7 +77,9 @@ impl Values {
                 Some('p') => write!(out, "{}", 1 + random.u32(..8) * random.u32(..8) / 8),
                 Some('w') => out.write_str(pick(&WORDS, random.u32(..))),
                 Some('c') => out.write_str(pick(&CITIES, self.user)),
-                Some('m') => write!(out, "{}.{}", random.u32(..32) * random.u32(..32) / 32, random.u32(..10)),
+                Some('m') => {
+                    write!(out, "{}.{}", random.u32(..32) * random.u32(..32) / 32, random.u32(..10))
+                }
                 Some('a') => write!(out, "{}.{}9", 1 + random.u32(..100), random.u32(..10)),
                 Some('k') => write!(out, "{}", random.u32(..1000)),
                 Some('h') => write!(out, "{:08x}", random.u32(..)),
@@ -93,7 +95,12 @@ fn pick<'a>(texts: &[&'a str], number: u32) -> &'a str {
     texts.get(index).copied().unwrap_or_default()
 }
 
-const fn get(url: &'static str, median_us: u32, bytes: u32, messages: &'static [&'static str]) -> Route {
+const fn get(
+    url: &'static str,
+    median_us: u32,
+    bytes: u32,
+    messages: &'static [&'static str],
+) -> Route {
     Route { method: Method::Get, url, median_us, bytes, kind: Kind::Read, messages }
 }
 
@@ -117,15 +124,10 @@ const ITEM: &[&str] = &[
     r#"{"loaded":"item","item":%i,"ms":%m}"#,
     r#"{"stock":%k,"item":%i}"#,
 ];
-const LIST: &[&str] = &[
-    r#"{"query":"items","rows":%k,"ms":%m}"#,
-    r#"{"found":%k}"#,
-    r#""cache hit""#,
-];
-const USER: &[&str] = &[
-    r#"{"message":"session","user":"%n"}"#,
-    r#"{"message":"user loaded","user":"%n","ms":%m}"#,
-];
+const LIST: &[&str] =
+    &[r#"{"query":"items","rows":%k,"ms":%m}"#, r#"{"found":%k}"#, r#""cache hit""#];
+const USER: &[&str] =
+    &[r#"{"message":"session","user":"%n"}"#, r#"{"message":"user loaded","user":"%n","ms":%m}"#];
 const CART: &[&str] = &[
     r#"{"cart":%p,"total":%a}"#,
     r#"{"message":"added","item":%i,"user":"%n"}"#,

@@ -9,9 +9,7 @@ use logq_format::{
     RequestId, Response, ResponseFinished, Timestamp, WorkerId,
 };
 
-use super::catalog::{
-    DEBUG_MESSAGES, EXPECTED, Kind, METAS, ROUTES, Route, Values, WARNINGS,
-};
+use super::catalog::{DEBUG_MESSAGES, EXPECTED, Kind, METAS, ROUTES, Route, Values, WARNINGS};
 use super::sampling::{Alias, log_normal};
 use super::stacks::{Stack, stacks};
 
@@ -236,7 +234,11 @@ impl Scene {
     }
 
     /// An exception outside of any request.
-    pub(crate) fn exception<'a>(&mut self, random: &mut Rng, text: &'a mut String) -> ErrorInfo<'a> {
+    pub(crate) fn exception<'a>(
+        &mut self,
+        random: &mut Rng,
+        text: &'a mut String,
+    ) -> ErrorInfo<'a> {
         let values = self.values(random);
         if let Some(stack) = random.choice(&self.stacks) {
             stack.render(&values, random, text);
@@ -304,7 +306,10 @@ fn debug_entries<'a>(
     texts
         .iter()
         .zip(ages)
-        .map(|(text, age)| DebugEntry { time: time.saturating_add_micros(-share * age), data: json(text) })
+        .map(|(text, age)| DebugEntry {
+            time: time.saturating_add_micros(-share * age),
+            data: json(text),
+        })
         .collect()
 }
 

@@ -8,14 +8,35 @@ use super::catalog::{FAILURES, Values};
 const STACKS: usize = 30;
 
 const MODULES: [&str; 12] = [
-    "orders/service", "orders/repository", "cart/service", "cart/prices", "items/controller",
-    "items/search", "payment/client", "payment/retry", "users/session", "db/pool", "db/transaction",
+    "orders/service",
+    "orders/repository",
+    "cart/service",
+    "cart/prices",
+    "items/controller",
+    "items/search",
+    "payment/client",
+    "payment/retry",
+    "users/session",
+    "db/pool",
+    "db/transaction",
     "http/router",
 ];
 
 const FUNCTIONS: [&str; 14] = [
-    "load", "findById", "computeTotal", "applyDiscount", "charge", "acquire", "execute", "commit",
-    "handle", "dispatch", "validate", "render", "resolve", "withRetry",
+    "load",
+    "findById",
+    "computeTotal",
+    "applyDiscount",
+    "charge",
+    "acquire",
+    "execute",
+    "commit",
+    "handle",
+    "dispatch",
+    "validate",
+    "render",
+    "resolve",
+    "withRetry",
 ];
 
 const RUNTIME: [&str; 6] = [

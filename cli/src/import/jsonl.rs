@@ -1,0 +1,127 @@
+//! JSON lines: logq's own records, and the objects that other loggers write.
+//!
+//! A foreign object becomes a log record. Its time, level and request come from the members with the
+//! usual names; the data is the object itself, on one line without space between its tokens, and
+//! without the members that the record repeats exactly. Numbers keep their digits, members their
+//! order, texts their escapes.
+
+use logq_format::Json;
+use serde_json::value::RawValue;
+
+use crate::import::batch::Batch;
+use crate::import::fields::{Facts, Value};
+use crate::import::members::{self, Member, write_compact};
+use crate::import::own::{self, Own};
+use crate::import::parse::Lines;
+use crate::import::summary::Reason;
+use crate::import::time::Times;
+
+/// Parses lines of JSON. Empty lines are skipped.
+pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>) {
+    let mut members = Vec::new();
+    let mut lines = Lines::new(text);
+    while let Some((index, line)) = lines.next() {
+        if let Some((identity, record)) = own::read_canonical(line) {
+            batch.push_own(index, identity, record);
+        } else {
+            parse_line(index, line, &mut members, times, batch);
+        }
+    }
+    batch.lines = lines.count_so_far();
+}
+
+fn parse_line<'a>(
+    index: u64,
+    line: &'a str,
+    members: &mut Vec<Member<'a>>,
+    times: &mut Times,
+    batch: &mut Batch<'a>,
+) {
+    // JSON text sequences (RFC 7464) start each line with a record separator.
+    let line = line.trim_start_matches('\u{1e}').trim_ascii();
+    if line.is_empty() {
+        return;
+    }
+    let Err(error) = parse_value(index, line, members, times, batch) else { return };
+    let repaired = members::escape_controls(line).map(|repaired| batch.keep(&repaired));
+    let repaired = repaired.map(|line| parse_value(index, line, members, times, batch));
+    if !matches!(repaired, Some(Ok(()))) {
+        batch.failures.add(index, Reason::NotJson, line, Some(explain(&error)));
+    }
+}
+
+/// The parser's words, without its line number: it sees one line only.
+fn explain(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}
+
+fn parse_value<'a>(
+    index: u64,
+    line: &'a str,
+    members: &mut Vec<Member<'a>>,
+    times: &mut Times,
+    batch: &mut Batch<'a>,
+) -> serde_json::Result<()> {
+    if line.starts_with('{') {
+        members::split(line, members)?;
+        match own::read(members, batch) {
+            Own::Record(identity, record) => batch.push_own(index, identity, record),
+            Own::Newer => batch.fail(index, Reason::NewerKind, line),
+            Own::Foreign => push_foreign(index, members, times, batch),
+        }
+    } else {
+        let value: &RawValue = serde_json::from_str(line)?;
+        if let Some(data) = batch.keep_json(|out| write_compact(out, value.get())) {
+            push(index, &Facts::default(), data, batch);
+        }
+    }
+    Ok(())
+}
+
+fn push_foreign<'a>(
+    index: u64,
+    members: &[Member<'a>],
+    times: &mut Times,
+    batch: &mut Batch<'a>,
+) {
+    let mut facts = Facts::default();
+    for (member_index, member) in members.iter().enumerate() {
+        let mut text = None;
+        let value = || {
+            if member.value.starts_with('"') {
+                text = members::text(member.value);
+                text.as_deref().map(Value::Text)
+            } else {
+                member.value.starts_with(|c: char| c.is_ascii_digit()).then_some(Value::Number(member.value))
+            }
+        };
+        facts.offer(member_index, member.plain_name(), value, times);
+    }
+    if let Some(data) = batch.keep_json(|out| write_rest(out, members, &facts)) {
+        push(index, &facts, data, batch);
+    }
+}
+
+fn push<'a>(index: u64, facts: &Facts, data: Json<'a>, batch: &mut Batch<'a>) {
+    batch.push_log(index, facts.time(), facts.level(), facts.request(), data);
+}
+
+/// Appends the object without the members that the record says itself.
+fn write_rest(out: &mut Vec<u8>, members: &[Member<'_>], facts: &Facts) {
+    out.push(b'{');
+    for (index, member) in members.iter().enumerate() {
+        if facts.covers(index) {
+            continue;
+        }
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(member.name.as_bytes());
+        out.push(b':');
+        write_compact(out, member.value);
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! From segments to slices: consecutive pieces of the query's time, each with the blocks that may
+//! hold records of it.
+//!
+//! Slices are planned while the ones before are being decoded, so a limit that is reached early
+//! saves the hops as well, and the plan never holds more than the blocks between the times that
+//! claims prove.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use logq_format::BlockKind;
+use rayon::prelude::*;
+
+use crate::ledger::Ledger;
+use crate::query::Query;
+use crate::segment::Segment;
+use crate::strand::{Advance, Strand};
+use crate::timeline::{BlockRef, Span, Timeline};
+use crate::wanted::Wanted;
+
+/// A slice ends when its blocks have so many bytes once decompressed.
+pub(crate) const SLICE_RAW_BYTES: u64 = 8 << 20;
+
+/// A slice ends when its blocks have so many records.
+pub(crate) const SLICE_RECORDS: u64 = 1 << 17;
+
+/// How many segments are looked into at once before the first slice.
+const PRIME_SEGMENTS: usize = 16;
+
+/// A piece of the query's time.
+#[derive(Debug)]
+pub(crate) struct Slice {
+    /// On the timeline.
+    pub(crate) span: Span,
+    /// The blocks that have a part in it.
+    pub(crate) blocks: Vec<BlockRef>,
+}
+
+/// Makes slices, in order.
+pub(crate) struct Plan<'s, 'q> {
+    strands: Vec<Strand<'s>>,
+    wanted: &'s Wanted<'q>,
+    timeline: Timeline,
+    span: Span,
+    /// Blocks that begin later than any slice so far ends.
+    upcoming: BinaryHeap<Reverse<ByPlace>>,
+    /// Blocks that reach beyond the last slice.
+    open: Vec<BlockRef>,
+    /// Where the next slice begins.
+    at: i64,
+    ledger: Ledger<'s>,
+}
+
+impl<'s, 'q> Plan<'s, 'q> {
+    pub(crate) fn new(
+        segments: &'s [Segment],
+        query: &Query<'q>,
+        wanted: &'s Wanted<'q>,
+    ) -> Self {
+        let timeline = Timeline::new(query.order);
+        let span = timeline.span(query);
+        let strand = |segment| Strand::new(segment, timeline, query.since, query.until);
+        let strands = if span.is_empty() { Vec::new() } else { segments.iter().map(strand).collect() };
+        let ledger = Ledger::new(segments, timeline.times(span));
+        let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
+        let mut plan = Self { strands, wanted, timeline, span, upcoming, open, at, ledger };
+        plan.prime();
+        plan
+    }
+
+    pub(crate) fn ledger(&mut self) -> &mut Ledger<'s> {
+        &mut self.ledger
+    }
+
+    pub(crate) fn into_ledger(self) -> Ledger<'s> {
+        self.ledger
+    }
+
+    /// The next slice, of about `blocks` more blocks than reach into it; `None` at the end.
+    pub(crate) fn next_slice(&mut self, blocks: usize) -> Option<Slice> {
+        if self.at >= self.span.until {
+            return None;
+        }
+        let mut taken = Taken::new(std::mem::take(&mut self.open));
+        let mut last = self.at;
+        let mut lowest = self.lowest();
+        let until = loop {
+            let bound = lowest.map_or(i64::MAX, |(bound, _)| bound);
+            match (self.upcoming.peek(), lowest) {
+                (Some(Reverse(ByPlace(next))), _) if next.low < bound => {
+                    if next.low > last && taken.is_enough(blocks) {
+                        break next.low;
+                    }
+                    last = next.low.max(last);
+                    taken.extend(self.upcoming.pop().map(|Reverse(ByPlace(block))| block));
+                }
+                (_, Some((_, index))) => {
+                    self.advance(index);
+                    lowest = self.lowest();
+                }
+                (_, None) => break self.span.until,
+            }
+        };
+        let taken = taken.blocks;
+        let span = Span { from: self.at, until: until.min(self.span.until) };
+        self.at = until;
+        self.open = taken.iter().filter(|block| block.high >= until).cloned().collect();
+        (!taken.is_empty()).then_some(Slice { span, blocks: taken })
+    }
+
+    /// The strand that is furthest behind, with its bound.
+    fn lowest(&self) -> Option<(i64, usize)> {
+        let bounds = self.strands.iter().enumerate();
+        bounds.filter_map(|(index, strand)| Some((strand.bound()?, index))).min()
+    }
+
+    fn advance(&mut self, index: usize) {
+        if let Some(strand) = self.strands.get_mut(index) {
+            let advance = strand.advance();
+            self.note(index, advance);
+        }
+    }
+
+    /// Takes the first step of every strand: no slice can be made before.
+    fn prime(&mut self) {
+        let mut strands = std::mem::take(&mut self.strands);
+        let mut index = 0;
+        for chunk in strands.chunks_mut(PRIME_SEGMENTS) {
+            let advances: Vec<_> = if let [strand] = chunk {
+                vec![strand.advance()]
+            } else {
+                chunk.par_iter_mut().map(Strand::advance).collect()
+            };
+            for advance in advances {
+                self.note(index, advance);
+                index += 1;
+            }
+        }
+        self.strands = strands;
+    }
+
+    fn note(&mut self, index: usize, mut advance: Advance) {
+        if let Some(cause) = advance.unreadable {
+            self.ledger.unreadable(index, cause);
+            return;
+        }
+        self.ledger.edge(index, advance.has_first, advance.has_last);
+        self.ledger.batch(index, &mut advance.batch);
+        for block in &advance.batch.blocks {
+            let is_data = block.header.kind == BlockKind::Data && block.header.records > 0;
+            if is_data && self.wanted.admits(&block.header, &mut self.ledger.statistics) {
+                let block = BlockRef::new(index, block, self.timeline);
+                self.upcoming.push(Reverse(ByPlace(block)));
+            }
+        }
+    }
+}
+
+/// The blocks of a slice being cut.
+struct Taken {
+    blocks: Vec<BlockRef>,
+    /// How many of them only reach into the slice.
+    reaching: usize,
+    raw_bytes: u64,
+    records: u64,
+}
+
+impl Taken {
+    fn new(reaching: Vec<BlockRef>) -> Self {
+        let mut taken = Self { blocks: Vec::new(), reaching: reaching.len(), raw_bytes: 0, records: 0 };
+        taken.extend(reaching);
+        taken
+    }
+
+    fn extend(&mut self, blocks: impl IntoIterator<Item = BlockRef>) {
+        for block in blocks {
+            self.raw_bytes += u64::from(block.raw_len);
+            self.records += u64::from(block.records);
+            self.blocks.push(block);
+        }
+    }
+
+    /// Whether these are as many new blocks as wanted, or as many as is good for memory.
+    fn is_enough(&self, wanted: usize) -> bool {
+        let new = self.blocks.len() - self.reaching;
+        let large = self.raw_bytes >= SLICE_RAW_BYTES || self.records >= SLICE_RECORDS;
+        new >= wanted || (new > 0 && large)
+    }
+}
+
+/// Blocks in the order of their first places.
+struct ByPlace(BlockRef);
+
+impl ByPlace {
+    fn rank(&self) -> (i64, u32, u64) {
+        (self.0.low, self.0.segment, self.0.offset)
+    }
+}
+
+impl Ord for ByPlace {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for ByPlace {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByPlace {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for ByPlace {}

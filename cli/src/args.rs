@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Print records of a store, or of single segments, in the order of time
@@ -172,9 +173,9 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_name = "STORE")]
     pub(crate) to: PathBuf,
 
-    /// The format of the input
-    #[arg(long, value_name = "FORMAT", default_value = "auto")]
-    pub(crate) format: ImportFormat,
+    /// The format of the input; `auto` looks at the first lines of each file
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = import_format())]
+    pub(crate) format: crate::import::Format,
 
     /// The time zone of times that name none
     #[arg(short = 'Z', long = "tz", value_name = "ZONE", allow_hyphen_values = true)]
@@ -187,25 +188,6 @@ pub(crate) struct ImportArguments {
     /// Files, plain or compressed with gzip or zstd; - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-}
-
-/// Formats that can be imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ImportFormat {
-    /// Look at the first lines of each file
-    Auto,
-    /// JSON, one object a line; logq's own output comes back as it was
-    Jsonl,
-    /// key=value pairs
-    Logfmt,
-    /// Common log format of web servers
-    Common,
-    /// Combined log format of web servers
-    Combined,
-    /// Comma-separated values under a line of column names
-    Csv,
-    /// Anything else, such as syslog and application logs
-    Text,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -226,4 +208,10 @@ pub(crate) enum StatsFormat {
     Text,
     /// One JSON object
     Json,
+}
+
+/// The formats that can be imported, by name.
+fn import_format() -> impl TypedValueParser<Value = crate::import::Format> {
+    let names = crate::import::Format::ALL.map(crate::import::Format::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
 }

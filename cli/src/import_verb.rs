@@ -1,4 +1,179 @@
-//! stub
-pub(crate) fn run(_: &crate::args::ImportArguments) -> anyhow::Result<crate::exit::Exit> {
-    anyhow::bail!("x")
+//! `logq import`: other logs become a store. The reading and parsing is in `import`, the writing in
+//! `logq-writer`; this file connects them and tells how it went.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use logq_format::{Origin, PushError, Record, Timestamp, WorkerId};
+use logq_writer::{BulkError, BulkOptions, BulkSummary, BulkWriter, Clock, SystemClock};
+
+use crate::args::ImportArguments;
+use crate::exit::Exit;
+use crate::import::{self, Input, Progress, RecordSink, Summary};
+use crate::output::escape;
+use crate::query;
+
+/// Imports all files and tells what became of them.
+pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
+    let now = SystemClock.now();
+    let options = import::Options {
+        format: arguments.format,
+        zone: query::zone(arguments.zone.as_deref(), false)?,
+        now,
+        // One process stands for all foreign ones.
+        worker: WorkerId::new(1),
+        seed: uuid::Uuid::new_v4().as_u64_pair().0,
+        threads: 0,
+    };
+    let inputs = arguments.files.iter().map(|path| Input::new(path)).collect();
+    let start = Instant::now();
+    let mut sink = Sink {
+        store: None,
+        path: &arguments.to,
+        now,
+        refused: 0,
+        first_refusal: None,
+    };
+    let show = !arguments.quiet && std::io::stderr().is_terminal();
+    let mut line = ProgressLine { shown: None, show };
+    let summary = import::run(inputs, &options, &mut sink, |progress| line.report(progress))?;
+    line.clear();
+    let (refused, first_refusal) = (sink.refused, sink.first_refusal);
+    let written = match sink.store {
+        Some(store) => {
+            store.finish().with_context(|| format!("cannot complete {}", arguments.to.display()))?
+        }
+        None => BulkSummary::default(),
+    };
+    if !arguments.quiet {
+        tell(&summary, &written, start.elapsed());
+    }
+    tell_failures(&summary);
+    if let Some(error) = first_refusal {
+        eprintln!("logq: {refused} records are too large for a store; the first: {error}");
+    }
+    let whole = summary.failures.total() == 0 && refused == 0;
+    Ok(if whole { Exit::Success } else { Exit::Incomplete })
+}
+
+/// The store being written; made when the first record comes, so that a mistyped input leaves no
+/// empty directory.
+struct Sink<'a> {
+    store: Option<BulkWriter>,
+    path: &'a std::path::Path,
+    now: Timestamp,
+    refused: u64,
+    first_refusal: Option<PushError>,
+}
+
+impl Sink<'_> {
+    fn store(&mut self) -> Result<&mut BulkWriter, BulkError> {
+        if self.store.is_none() {
+            self.store = Some(BulkWriter::create(self.path, BulkOptions::at(self.now))?);
+        }
+        match &mut self.store {
+            Some(store) => Ok(store),
+            None => unreachable!("the store was made above"),
+        }
+    }
+
+    /// A record that no block can hold is counted; everything else ends the import.
+    fn count_refusal(&mut self, result: Result<(), BulkError>) -> Result<(), BulkError> {
+        match result {
+            Err(BulkError::Record(error)) => {
+                self.refused += 1;
+                self.first_refusal.get_or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+impl RecordSink for Sink<'_> {
+    type Error = BulkError;
+
+    fn push(&mut self, worker: Option<WorkerId>, record: &Record<'_>) -> Result<(), BulkError> {
+        let result = self.store()?.push(worker, record);
+        self.count_refusal(result)
+    }
+
+    fn push_as(
+        &mut self,
+        origin: Origin,
+        sequence: u64,
+        record: &Record<'_>,
+    ) -> Result<(), BulkError> {
+        let result = self.store()?.push_as(origin, sequence, record);
+        self.count_refusal(result)
+    }
+}
+
+/// A line on the terminal that is written over and over.
+struct ProgressLine {
+    shown: Option<Instant>,
+    show: bool,
+}
+
+impl ProgressLine {
+    fn report(&mut self, progress: Progress) {
+        const EVERY: Duration = Duration::from_millis(200);
+        if !self.show || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let part = match progress.bytes_total {
+            Some(total) if total > 0 => format!("{}%", progress.bytes.min(total) * 100 / total),
+            _ => format!("{} MB", progress.bytes / 1_000_000),
+        };
+        // Progress that cannot be shown is no reason to stop.
+        let _ = write!(std::io::stderr(), "\r\x1b[Kimporting: {part}, {} records", progress.records);
+    }
+
+    fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
+    for input in &summary.inputs {
+        eprintln!("logq: {}: read as {}", escape::for_terminal_lines(&input.name), input.format);
+    }
+    let seconds = elapsed.as_secs_f64().max(1e-9);
+    eprintln!(
+        "logq: {} records from {} lines, {} bytes in, {} bytes stored, {:.1} s ({:.0} MB/s)",
+        summary.records,
+        summary.lines,
+        summary.bytes,
+        written.bytes,
+        seconds,
+        // Sizes are far below 2^52, where floating point becomes inexact.
+        summary.bytes as f64 / seconds / 1e6
+    );
+    if summary.untimed > 0 {
+        eprintln!("logq: {} lines without a time got that of the line before", summary.untimed);
+    }
+    if written.renamed > 0 {
+        eprintln!(
+            "logq: {} records were out of order for their writer and got another writer id",
+            written.renamed
+        );
+    }
+}
+
+fn tell_failures(summary: &Summary) {
+    let failures = &summary.failures;
+    if failures.total() == 0 {
+        return;
+    }
+    eprintln!("logq: {} lines could not be imported", failures.total());
+    for (reason, count) in failures.counts() {
+        eprintln!("logq: {count:>8} {reason}");
+    }
+    for failure in failures.first() {
+        eprintln!("{}", escape::for_terminal_lines(&format!("logq: {failure}")));
+    }
 }

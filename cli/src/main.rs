@@ -9,7 +9,7 @@
 
 mod args;
 mod exit;
-//mod import;
+mod import;
 mod import_verb;
 mod marks;
 mod nearest;

@@ -125,7 +125,7 @@ fn write_common(out: &mut String, open: &OpenRequest, bytes: Option<u64>) -> std
 fn write_agent(out: &mut String, open: &OpenRequest) -> std::fmt::Result {
     let client: usize = open.host().bytes().map(usize::from).sum();
     let agent = USER_AGENTS.get(client % USER_AGENTS.len()).copied().unwrap_or("-");
-    let referrer = if client % 3 == 0 { "-" } else { "https://shop.example/" };
+    let referrer = if client.is_multiple_of(3) { "-" } else { "https://shop.example/" };
     write!(out, " \"{referrer}\" \"{agent}\"")
 }
 

@@ -6,12 +6,14 @@
 //! | the same traffic as other programs log it | [`access_log`] |
 //! | the same traffic as one encoded segment | [`segment`] |
 //! | random histories of a cluster, with all that can go wrong | [`cluster`] |
+//! | whether the claims of a segment are true | [`claims`] |
 //! | a reader that decodes everything, as a model | [`naive`] |
 //!
 //! Nothing here depends on the writer or the reader, so that neither is tested against itself.
 //! Everything is a function of a seed: the same seed gives the same bytes on every platform.
 
 pub mod access_log;
+pub mod claims;
 pub mod cluster;
 pub mod naive;
 pub mod segment;

@@ -4,6 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use clap::{Parser, ValueEnum};
 use logq_format::json::write_line;
+use logq_format::{Record, WorkerId};
+use logq_testkit::access_log::{AccessForm, AccessLog, ForeignForm, write_foreign};
 use logq_testkit::segment::{self, SegmentOptions};
 use logq_testkit::traffic::{Numbering, TrafficOptions, generate};
 
@@ -40,6 +42,20 @@ struct Arguments {
 enum Form {
     /// One JSON object a line, as logq prints them
     Jsonl,
+    /// An access log in the common log format
+    Common,
+    /// An access log in the combined log format
+    Combined,
+    /// An access log as comma-separated values
+    Csv,
+    /// JSON lines as pino writes them
+    Pino,
+    /// JSON lines as zap writes them
+    Zap,
+    /// JSON lines as Go's slog writes them
+    Slog,
+    /// JSON lines as the Elastic stack has them
+    Elastic,
     /// One encoded segment; bytes a record go to standard error
     Segment,
 }
@@ -47,8 +63,16 @@ enum Form {
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
+    let traffic = arguments.traffic();
     match arguments.form {
-        Form::Jsonl => json_lines(&arguments.traffic(), out),
+        Form::Jsonl => json_lines(&traffic, out),
+        Form::Common => access_log(&traffic, AccessForm::Common, out),
+        Form::Combined => access_log(&traffic, AccessForm::Combined, out),
+        Form::Csv => access_log(&traffic, AccessForm::Csv, out),
+        Form::Pino => foreign(&traffic, ForeignForm::Pino, out),
+        Form::Zap => foreign(&traffic, ForeignForm::Zap, out),
+        Form::Slog => foreign(&traffic, ForeignForm::Slog, out),
+        Form::Elastic => foreign(&traffic, ForeignForm::Elastic, out),
         Form::Segment => segment(&arguments, out),
     }
 }
@@ -81,19 +105,47 @@ impl Arguments {
 /// Enough records to train a dictionary of 64 KiB: about 6 MiB of sections.
 const DICTIONARY_RECORDS: u64 = 100_000;
 
-fn json_lines(options: &TrafficOptions, mut out: impl Write) -> io::Result<()> {
-    let mut numbering = Numbering::default();
-    let mut line = Vec::new();
+/// Writes what `render` makes of each record, until writing fails.
+fn write_each(
+    options: &TrafficOptions,
+    mut out: impl Write,
+    mut render: impl FnMut(Option<WorkerId>, &Record<'_>, &mut Vec<u8>),
+) -> io::Result<()> {
+    let mut text = Vec::new();
     let mut result = Ok(());
     generate(options, |worker, record| {
         if result.is_ok() {
-            line.clear();
-            let (origin, sequence) = numbering.next(worker);
-            write_line(&mut line, record, origin, sequence);
-            result = out.write_all(&line);
+            text.clear();
+            render(worker, record, &mut text);
+            result = out.write_all(&text);
         }
     });
     result.and_then(|()| out.flush())
+}
+
+fn json_lines(options: &TrafficOptions, out: impl Write) -> io::Result<()> {
+    let mut numbering = Numbering::default();
+    write_each(options, out, |worker, record, text| {
+        let (origin, sequence) = numbering.next(worker);
+        write_line(text, record, origin, sequence);
+    })
+}
+
+fn access_log(options: &TrafficOptions, form: AccessForm, mut out: impl Write) -> io::Result<()> {
+    out.write_all(form.header().as_bytes())?;
+    let mut log = AccessLog::new(form);
+    write_each(options, out, |_, record, text| {
+        text.extend_from_slice(log.line(record).unwrap_or_default().as_bytes());
+    })
+}
+
+fn foreign(options: &TrafficOptions, form: ForeignForm, out: impl Write) -> io::Result<()> {
+    let mut line = String::new();
+    write_each(options, out, |worker, record, text| {
+        line.clear();
+        write_foreign(&mut line, form, worker, record);
+        text.extend_from_slice(line.as_bytes());
+    })
 }
 
 fn segment(arguments: &Arguments, mut out: impl Write) -> io::Result<()> {

@@ -18,6 +18,8 @@
 
 mod layout;
 
+use std::borrow::Cow;
+
 use csv::ByteRecord;
 
 pub(super) use self::layout::{Column, Layout};
@@ -135,7 +137,7 @@ fn push_log<'a>(
     let mut facts = Facts::default();
     for (index, field) in fields.iter().enumerate() {
         let name = layout.name(index);
-        facts.offer(index, &name, || Some(Value::Text(field)), times);
+        facts.offer(index, &name, || Some(Value::Text(Cow::Borrowed(field))), times);
     }
     let data = batch.keep_json(|out| {
         out.push(b'{');

@@ -4,6 +4,8 @@
 //! and the request that they tell, and says which fields the record no longer needs because its own
 //! fields say exactly the same.
 
+use std::borrow::Cow;
+
 use logq_format::{Level, RequestId, Timestamp};
 
 use crate::import::level;
@@ -22,9 +24,9 @@ enum Role {
 }
 
 /// A value as a field tells it, without quotes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Number(&'a str),
 }
 
@@ -136,7 +138,7 @@ impl Facts {
 
 fn moment(value: Value<'_>, times: &mut Times) -> Option<Moment> {
     match value {
-        Value::Text(text) => times.whole(text),
+        Value::Text(text) => times.whole(&text),
         Value::Number(text) => times.number(text),
     }
 }
@@ -145,8 +147,8 @@ fn moment(value: Value<'_>, times: &mut Times) -> Option<Moment> {
 fn told_level(index: usize, value: Value<'_>) -> Option<Told<Level>> {
     let (level, covered) = match value {
         Value::Text(text) => {
-            let level = level::word(text).or_else(|| level::number(text.parse().ok()?))?;
-            (level, level::is_name(text, level))
+            let level = level::word(&text).or_else(|| level::number(text.parse().ok()?))?;
+            (level, level::is_name(&text, level))
         }
         Value::Number(text) => (level::number(text.parse().ok()?)?, false),
     };
@@ -171,7 +173,7 @@ mod tests {
         let mut times = Times::new(TimeZone::UTC, Timestamp::default());
         let mut facts = Facts::default();
         for (index, (name, value)) in fields.iter().enumerate() {
-            facts.offer(index, name, || Some(*value), &mut times);
+            facts.offer(index, name, || Some(value.clone()), &mut times);
         }
         facts
     }
@@ -179,11 +181,11 @@ mod tests {
     #[test]
     fn the_field_that_names_a_time_best_wins() {
         let facts = facts(&[
-            ("t", Value::Text("2001-01-01T00:00:00Z")),
-            ("date", Value::Text("2002-01-01T00:00:00Z")),
+            ("t", Value::Text("2001-01-01T00:00:00Z".into())),
+            ("date", Value::Text("2002-01-01T00:00:00Z".into())),
             ("Time", Value::Number("5")),
             ("ts", Value::Number("1770127506")),
-            ("time", Value::Text("2003-01-01T00:00:00Z")),
+            ("time", Value::Text("2003-01-01T00:00:00Z".into())),
         ]);
         assert_eq!(facts.time().unwrap().to_string(), "2026-02-03T14:05:06.000000Z");
         let covered: Vec<_> = (0..5).map(|index| facts.covers(index)).collect();
@@ -192,35 +194,35 @@ mod tests {
 
     #[test]
     fn only_what_the_record_says_in_full_is_covered() {
-        let check = |name, value, covered| {
-            assert_eq!(facts(&[(name, value)]).covers(0), covered, "{name} {value:?}");
+        let check = |name, value: Value<'static>, covered| {
+            assert_eq!(facts(&[(name, value.clone())]).covers(0), covered, "{name} {value:?}");
         };
-        check("ts", Value::Text("2026-02-03T14:05:06.123456Z"), true);
-        check("ts", Value::Text("2026-02-03T14:05:06.1234567Z"), false);
-        check("level", Value::Text("warn"), true);
-        check("level", Value::Text("Error"), true);
-        check("level", Value::Text("fatal"), false);
+        check("ts", Value::Text("2026-02-03T14:05:06.123456Z".into()), true);
+        check("ts", Value::Text("2026-02-03T14:05:06.1234567Z".into()), false);
+        check("level", Value::Text("warn".into()), true);
+        check("level", Value::Text("Error".into()), true);
+        check("level", Value::Text("fatal".into()), false);
         check("level", Value::Number("30"), false);
-        check("requestId", Value::Text("0b0c27f5-6fdb-4d5c-9d1f-6ea2f1d1f9c3"), true);
-        check("requestId", Value::Text("0B0C27F5-6fdb-4d5c-9d1f-6ea2f1d1f9c3"), false);
-        check("trace_id", Value::Text("0b0c27f5-6fdb-4d5c-9d1f-6ea2f1d1f9c3"), false);
-        check("message", Value::Text("warn"), false);
+        check("requestId", Value::Text("0b0c27f5-6fdb-4d5c-9d1f-6ea2f1d1f9c3".into()), true);
+        check("requestId", Value::Text("0B0C27F5-6fdb-4d5c-9d1f-6ea2f1d1f9c3".into()), false);
+        check("trace_id", Value::Text("0b0c27f5-6fdb-4d5c-9d1f-6ea2f1d1f9c3".into()), false);
+        check("message", Value::Text("warn".into()), false);
     }
 
     #[test]
     fn levels_are_words_or_numbers() {
         let check = |value, expected| assert_eq!(facts(&[("lvl", value)]).level(), expected);
-        check(Value::Text("fatal"), Level::Critical);
-        check(Value::Text("50"), Level::Error);
+        check(Value::Text("fatal".into()), Level::Critical);
+        check(Value::Text("50".into()), Level::Error);
         check(Value::Number("20"), Level::Debug);
         check(Value::Number("99"), Level::Info);
-        check(Value::Text("loud"), Level::Info);
+        check(Value::Text("loud".into()), Level::Info);
     }
 
     #[test]
     fn requests_are_uuids() {
-        let id = facts(&[("traceId", Value::Text("0b0c27f56fdb4d5c9d1f6ea2f1d1f9c3"))]).request();
+        let id = facts(&[("traceId", Value::Text("0b0c27f56fdb4d5c9d1f6ea2f1d1f9c3".into()))]).request();
         assert_eq!(id.unwrap().to_string(), "0b0c27f5-6fdb-4d5c-9d1f-6ea2f1d1f9c3");
-        assert_eq!(facts(&[("requestId", Value::Text("42"))]).request(), None);
+        assert_eq!(facts(&[("requestId", Value::Text("42".into()))]).request(), None);
     }
 }

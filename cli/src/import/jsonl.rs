@@ -86,19 +86,19 @@ fn push_foreign<'a>(
 ) {
     let mut facts = Facts::default();
     for (member_index, member) in members.iter().enumerate() {
-        let mut text = None;
-        let value = || {
-            if member.value.starts_with('"') {
-                text = members::text(member.value);
-                text.as_deref().map(Value::Text)
-            } else {
-                member.value.starts_with(|c: char| c.is_ascii_digit()).then_some(Value::Number(member.value))
-            }
-        };
-        facts.offer(member_index, member.plain_name(), value, times);
+        facts.offer(member_index, member.plain_name(), || told(member.value), times);
     }
     if let Some(data) = batch.keep_json(|out| write_rest(out, members, &facts)) {
         push(index, &facts, data, batch);
+    }
+}
+
+/// What a value may tell: texts and positive numbers.
+fn told(value: &str) -> Option<Value<'_>> {
+    match value.bytes().next()? {
+        b'"' => members::text(value).map(Value::Text),
+        b'0'..=b'9' => Some(Value::Number(value)),
+        _ => None,
     }
 }
 

@@ -155,8 +155,8 @@ impl FieldValue<'_> {
     fn told(&self) -> Option<Value<'_>> {
         match self {
             Self::Missing => None,
-            Self::Plain(text) => Some(Value::Text(text)),
-            Self::Quoted(text) => Some(Value::Text(text)),
+            Self::Plain(text) => Some(Value::Text(Cow::Borrowed(text))),
+            Self::Quoted(text) => Some(Value::Text(Cow::Borrowed(text))),
         }
     }
 }

@@ -14,7 +14,7 @@ use logq_format::{
     RequestId, Response, ResponseFinished, Timestamp, WorkerExited, WorkerId, WriterId,
 };
 
-pub(super) use self::canonical::read_canonical;
+pub(super) use self::canonical::{START, read_canonical};
 use crate::import::batch::{Batch, Identity};
 use crate::import::members::{Member, text, write_compact};
 

@@ -106,10 +106,15 @@ impl Failures {
         if let Some(count) = self.counts.get_mut(reason as usize) {
             *count += 1;
         }
-        if self.first.len() < SHOWN_MAX {
+        if self.is_next_shown() {
             let (input, excerpt) = (String::new(), excerpt(text));
             self.first.push(Failure { input, line, reason, detail, excerpt });
         }
+    }
+
+    /// Whether the next failure will be described.
+    pub(super) fn is_next_shown(&self) -> bool {
+        self.first.len() < SHOWN_MAX
     }
 
     /// Takes over the failures of a part of `input` that follows the first `lines` lines of it.
@@ -119,7 +124,7 @@ impl Failures {
         }
         part.first.sort_by_key(|failure| failure.line);
         for mut failure in part.first {
-            if self.first.len() < SHOWN_MAX {
+            if self.is_next_shown() {
                 input.clone_into(&mut failure.input);
                 failure.line += lines + 1;
                 self.first.push(failure);

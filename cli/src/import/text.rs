@@ -9,7 +9,8 @@ mod start;
 
 use logq_format::{Level, Timestamp};
 
-pub(super) use self::start::time_of;
+pub(super) use self::severity::level_of;
+use self::start::time_of;
 use crate::import::batch::{Batch, OpenText, write_message};
 use crate::import::parse::Lines;
 use crate::import::time::Times;
@@ -31,7 +32,7 @@ pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>)
         let time = time_of(content, times);
         let too_long = |open: &Open| end - open.start > RECORD_BYTES_MAX && start > open.start;
         let next = match (time, &open) {
-            (Some(time), _) => Some(Open { time, level: severity::of(content), line, start }),
+            (Some(time), _) => Some(Open { time, level: level_of(content), line, start }),
             (None, Some(open)) if too_long(open) => Some(Open { line, start, ..*open }),
             _ => None,
         };
@@ -69,14 +70,15 @@ impl Open {
     }
 }
 
-fn push<'a>(open: &OpenText<'a>, batch: &mut Batch<'a>) {
+/// Adds a record of text.
+pub(super) fn push<'a>(open: &OpenText<'a>, batch: &mut Batch<'a>) {
     if let Some(data) = batch.keep_json(|out| write_text(out, open.text)) {
         batch.push_log(open.line, Some(open.time), open.level, None, data);
     }
 }
 
 /// Appends the data of a record of text; lines end with line feeds only, the last one with none.
-pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
+fn write_text(out: &mut Vec<u8>, text: &str) {
     let text = text.trim_end_matches(['\n', '\r']);
     if memchr::memchr(b'\r', text.as_bytes()).is_some() {
         write_message(out, &text.replace("\r\n", "\n"));

@@ -77,7 +77,7 @@ fn drive(mut scan: Scan, bytes: &[u8], windows: Windows) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut needs = 0;
     loop {
-        let part = &bytes[range.start as usize..range.end as usize];
+        let part = &bytes[at(range.start)..at(range.end)];
         match scan.step(Window { offset: range.start, bytes: part }) {
             Step::End => return steps,
             Step::Need(need) => {
@@ -97,6 +97,10 @@ fn drive(mut scan: Scan, bytes: &[u8], windows: Windows) -> Vec<Step> {
             step => steps.push(step),
         }
     }
+}
+
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
 }
 
 /// What is at one offset, according to FORMAT.md.
@@ -136,7 +140,7 @@ fn model(bytes: &[u8]) -> Vec<Step> {
         if gap.cause == GapCause::Unfinished && end < bytes.len() {
             gap.cause = GapCause::Torn;
         }
-        if bytes[gap.range.start as usize..end].iter().all(|byte| *byte == 0) {
+        if bytes[at(gap.range.start)..end].iter().all(|byte| *byte == 0) {
             gap.cause = GapCause::Zeros;
         }
         steps.push(Step::Gap(gap));

@@ -78,7 +78,7 @@ impl SegmentFile {
         let marker = if random.bool() {
             SyncMarker::from_random(random.u64(..).to_le_bytes())
         } else {
-            SyncMarker::from_random(std::array::from_fn(|_| random.u8(b'a'..b'z')))
+            SyncMarker::from_random(std::array::from_fn(|_| random.u8(b'a'..=b'z')))
         };
         let dictionary = (random.u8(..3) == 0).then(dictionary).flatten();
         let header = FileHeader {

@@ -109,7 +109,7 @@ impl Plan {
 impl Scene {
     pub(crate) fn new() -> Self {
         Self {
-            routes: Alias::zipf(ROUTES.len() as u32, 2),
+            routes: Alias::new((2_u32..).zip(&ROUTES).map(|(rank, _)| 1.0 / f64::from(rank))),
             clients: Alias::zipf(CLIENTS, 12),
             items: Alias::zipf(ITEMS, 40),
             stacks: stacks(&mut Rng::with_seed(STACKS_SEED)),

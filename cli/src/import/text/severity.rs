@@ -13,7 +13,7 @@ const WORD_AT_MAX: usize = 128;
 /// A word for a level counts if it is in capitals (`ERROR`), in brackets or quotes (`[warn]`,
 /// `[core:error]`), in front of a colon (`error: ...`) or behind `level=` and the like. Other words
 /// are prose. Without such a word, the letter of glog (`E0203 ...`) or the priority of syslog tells.
-pub(super) fn of(line: &str) -> Level {
+pub(in crate::import) fn level_of(line: &str) -> Level {
     word(line).or_else(|| glog(line)).or_else(|| priority(line)).unwrap_or(Level::Info)
 }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn words_that_stand_out_tell_the_level() {
-        let check = |line, level| assert_eq!(of(line), level, "{line}");
+        let check = |line, level| assert_eq!(level_of(line), level, "{line}");
         check("2026-02-03 14:05:06,789 ERROR [main] x", Level::Error);
         check("2026-02-03 14:05:06 - root - WARNING - x", Level::Warn);
         check("2026-02-03 [warn] x", Level::Warn);
@@ -123,8 +123,8 @@ mod tests {
             "<1000> x",
             "é ü",
         ] {
-            assert_eq!(of(line), Level::Info, "{line}");
+            assert_eq!(level_of(line), Level::Info, "{line}");
         }
-        assert_eq!(of(&format!("{:128}ERROR", "")), Level::Info);
+        assert_eq!(level_of(&format!("{:128}ERROR", "")), Level::Info);
     }
 }

@@ -17,7 +17,7 @@ const ACCESS_TIME_AT_MAX: usize = 128;
 /// In front of it may be: a bracket; the priority of syslog, `<34>` or `<34>1`; a level, a letter
 /// for it or the role of a Redis process; a name and a bar, as composed containers have it; the
 /// client's fields of an access log. A line that starts with white space always continues another.
-pub(in crate::import) fn time_of(line: &str, times: &mut Times) -> Option<Timestamp> {
+pub(super) fn time_of(line: &str, times: &mut Times) -> Option<Timestamp> {
     let first = line.bytes().next()?;
     if first.is_ascii_whitespace() {
         return None;

@@ -1,0 +1,92 @@
+//! Measures what one log call costs its caller, call by call: percentiles, which criterion's means
+//! hide.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use logq_benches::FiveFields;
+use logq_writer::{LoggerOptions, WorkerId, WorkerLogger};
+
+/// Log five fields again and again; print percentiles of the time that a call takes
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Calls of each thread
+    #[arg(short = 'n', long, default_value_t = 2_000_000)]
+    calls: u32,
+    /// Calls a second of each thread, 0 for as many as possible
+    #[arg(long, default_value_t = 0)]
+    rate: u32,
+    /// Threads that share the logger
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// The directory of the store; a temporary one if not given
+    #[arg(long)]
+    store: Option<PathBuf>,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    let scratch = tempfile::tempdir()?;
+    let store = arguments.store.clone().unwrap_or_else(|| scratch.path().join("store"));
+    let worker = WorkerId::new(1).ok_or("1 is a worker's number")?;
+    let logger = WorkerLogger::open(&store, worker, LoggerOptions::default())?;
+
+    let start = Instant::now();
+    let mut nanoseconds = log_from_all_threads(&arguments, &logger);
+    let calling = start.elapsed();
+    logger.close()?;
+    let closed = start.elapsed();
+
+    nanoseconds.sort_unstable();
+    let mut out = io::stdout().lock();
+    let seconds = calling.as_secs_f64();
+    let rate = nanoseconds.len() as f64 / seconds / 1e6;
+    writeln!(out, "{} calls in {seconds:.3} s, {rate:.2} million a second", nanoseconds.len())?;
+    writeln!(out, "closed after {:.3} s, all on disk", closed.as_secs_f64())?;
+    writeln!(out, "one reading of the clock: {} ns, included below", clock_ns())?;
+    for per_mille in [0, 500, 900, 990, 999, 1000] {
+        let index = (nanoseconds.len().saturating_sub(1)) * per_mille / 1000;
+        let value = nanoseconds.get(index).copied().unwrap_or(0);
+        writeln!(out, "p{:<5} {value:>9} ns", per_mille as f64 / 10.0)?;
+    }
+    Ok(())
+}
+
+/// The duration of every call in nanoseconds, in no particular order.
+fn log_from_all_threads(arguments: &Arguments, logger: &WorkerLogger) -> Vec<u32> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..arguments.threads)
+            .map(|_| scope.spawn(|| log_from_one_thread(arguments, logger)))
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    })
+}
+
+fn log_from_one_thread(arguments: &Arguments, logger: &WorkerLogger) -> Vec<u32> {
+    let gap = match arguments.rate {
+        0 => Duration::ZERO,
+        rate => Duration::from_secs(1) / rate,
+    };
+    let mut nanoseconds = Vec::with_capacity(arguments.calls as usize);
+    let mut due = Instant::now();
+    for number in 0..arguments.calls {
+        // Spinning, not sleeping: a sleeping caller would measure how it is woken.
+        while Instant::now() < due {
+            std::hint::spin_loop();
+        }
+        due += gap;
+        let start = Instant::now();
+        logger.info(FiveFields::numbered(u64::from(number)));
+        nanoseconds.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));
+    }
+    nanoseconds
+}
+
+/// What two readings of the clock in a row are apart, in nanoseconds: the median.
+fn clock_ns() -> u128 {
+    let mut gaps: Vec<u128> = (0..1001).map(|_| Instant::now().elapsed().as_nanos()).collect();
+    gaps.sort_unstable();
+    gaps.get(500).copied().unwrap_or(0)
+}

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs all tests: of the workspace, and the replay of the fuzz targets' seeds.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+cargo test --workspace --locked "$@"
+cargo test --manifest-path fuzz/Cargo.toml --locked "$@"

@@ -1,6 +1,5 @@
 //! Records to blocks and back, in memory. Throughput is in records.
 
-#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on shall stop")]
 
 use std::hint::black_box;

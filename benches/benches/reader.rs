@@ -1,6 +1,5 @@
 //! Questions to a store of a million records over 24 hours, page cache warm.
 
-#![expect(missing_docs, reason = "criterion's macro makes a public function")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on shall stop")]
 
 use std::hint::black_box;

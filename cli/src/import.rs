@@ -46,7 +46,7 @@ use jiff::tz::TimeZone;
 use logq_format::{Origin, Record, Timestamp, WorkerId};
 
 pub(crate) use self::input::Input;
-pub(crate) use self::summary::{Failure, Failures, InputSummary, Progress, Reason, Summary};
+pub(crate) use self::summary::{Progress, Summary};
 
 /// Takes records in the order of the lines they are from. Times may go back and forth.
 pub(crate) trait RecordSink {

@@ -28,13 +28,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
     };
     let inputs = arguments.files.iter().map(|path| Input::new(path)).collect();
     let start = Instant::now();
-    let mut sink = Sink {
-        store: None,
-        path: &arguments.to,
-        now,
-        refused: 0,
-        first_refusal: None,
-    };
+    let mut sink = Sink { store: None, path: &arguments.to, now, refused: 0, first_refusal: None };
     let show = !arguments.quiet && std::io::stderr().is_terminal();
     let mut line = ProgressLine { shown: None, show };
     let summary = import::run(inputs, &options, &mut sink, |progress| line.report(progress))?;
@@ -128,7 +122,8 @@ impl ProgressLine {
             _ => format!("{} MB", progress.bytes / 1_000_000),
         };
         // Progress that cannot be shown is no reason to stop.
-        let _ = write!(std::io::stderr(), "\r\x1b[Kimporting: {part}, {} records", progress.records);
+        let _ =
+            write!(std::io::stderr(), "\r\x1b[Kimporting: {part}, {} records", progress.records);
     }
 
     fn clear(&mut self) {

@@ -116,11 +116,12 @@ impl Range {
             (Some(_), None) => false,
             (None, _) => true,
         };
-        let ends = match (self.until, coverage.watermark) {
-            (Some(until), Some(watermark)) => until <= watermark,
-            (Some(_), None) => false,
-            (None, _) => true,
+        // Where no writer is left, the store tells nothing about what came after its last record.
+        let end = match coverage.watermark {
+            Some(Timestamp::MAX) => coverage.last.map(|last| last.saturating_add_micros(1)),
+            watermark => watermark,
         };
+        let ends = self.until.is_none_or(|until| end.is_some_and(|end| until <= end));
         begins && ends
     }
 }

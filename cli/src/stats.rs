@@ -77,8 +77,10 @@ fn write_page(page: &mut String, summary: &Summary) -> std::fmt::Result {
     for (name, count) in types(summary) {
         writeln!(page, "          {count:>12} {name}")?;
     }
-    writeln!(page, "writers   {}", summary.writers.len())?;
-    for writer in &summary.writers {
+    // Who only pings has nothing to tell.
+    let writers: Vec<_> = summary.writers.iter().filter(|writer| writer.records > 0).collect();
+    writeln!(page, "writers   {}", writers.len())?;
+    for writer in writers {
         let process = writer.origin.worker.map_or("master".to_owned(), |w| format!("worker {w}"));
         write!(page, "          {:>12} records of {process}", writer.records)?;
         write!(page, ", writer {}", writer.origin.writer)?;

@@ -21,6 +21,10 @@ impl IntColumn {
         self.union |= value;
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.values.clear();
         self.union = 0;
@@ -287,11 +291,12 @@ impl<'a> Utf8Texts<'a> {
         let bytes = texts.bytes.get(first..).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|_| invalid.clone())?;
         let shift = offset(first);
-        let places: Vec<_> =
-            texts.places.iter().map(|(start, end)| (start - shift, end - shift)).collect();
-        let whole = places.iter().all(|(start, end)| {
-            text.is_char_boundary(*start as usize) && text.is_char_boundary(*end as usize)
-        });
+        let mut places = texts.places;
+        let mut whole = true;
+        for (start, end) in &mut places {
+            (*start, *end) = (*start - shift, *end - shift);
+            whole &= text.is_char_boundary(*start as usize) && text.is_char_boundary(*end as usize);
+        }
         let terminators = texts.terminators;
         if whole { Ok(Self { text, places, terminators }) } else { Err(invalid) }
     }

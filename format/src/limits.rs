@@ -6,7 +6,7 @@
 /// The most bytes a section of a block may have, raw or stored: the largest 24-bit number.
 ///
 /// Ordinary sections have tens of kilobytes. The limit leaves room for one very large record and
-/// for compacted segments, and keeps a reader's memory for one block below 34 MiB.
+/// for compacted segments, and keeps the bytes of one block below 34 MiB.
 pub const SECTION_BYTES_MAX: usize = (1 << 24) - 1;
 
 /// The most bytes one text (a url, a JSON value, a stack trace) may have: 4 MiB.
@@ -26,6 +26,11 @@ pub const BLOCK_RECORDS_MAX: usize = 1 << 18;
 
 /// The most distinct request ids one block may have: what a 16-bit count can tell.
 pub const BLOCK_REQUESTS_MAX: usize = (1 << 16) - 1;
+
+/// The most DEBUG entries one block may have.
+///
+/// Bounds what a hostile block makes a reader hold beside its bytes: 8 MiB of places.
+pub const BLOCK_DEBUG_MAX: usize = 1 << 20;
 
 /// The longest time one block may span, in microseconds: the largest 40-bit number, 12.7 days.
 pub const BLOCK_SPAN_US_MAX: u64 = (1 << 40) - 1;

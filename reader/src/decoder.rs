@@ -4,29 +4,53 @@
 //! left out and told.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use logq_format::{
-    Block, BlockHeader, DecodeError, GapCause, RecordType, RequestId, Spine, StoredBlock,
+    BlockHeader, DecodeError, GapCause, Origin, RecordType, RequestId, Section, Spine, StoredBlock,
+    Timestamp, WriterId,
 };
 
 use crate::error::ReadError;
 use crate::loading::{Loaded, Part};
 use crate::plan::Slice;
 use crate::report::{Cause, Gap, Statistics};
-use crate::rows::{Decoded, Key, Row, Rows};
+use crate::rows::{Decoded, Key};
 use crate::segment::Segment;
+use crate::shelf::{Shelf, Space};
 use crate::source::Bytes;
 use crate::timeline::{BlockRef, Span, Timeline};
-use crate::wanted::Wanted;
+use crate::wanted::{ABOUT_OTHERS, Wanted};
 use crate::workspace::{Workspace, Workspaces};
 
 /// Decodes slices, on any thread.
 pub(crate) struct Decoder<'s, 'q> {
-    segments: &'s [Segment],
-    workspaces: &'s Workspaces,
-    wanted: &'s Wanted<'q>,
-    timeline: Timeline,
+    pub(crate) segments: &'s [Segment],
+    pub(crate) workspaces: &'s Workspaces,
+    pub(crate) wanted: &'s Wanted<'q>,
+    pub(crate) timeline: Timeline,
+}
+
+/// How much of a record its receiver needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What the spine tells.
+    Spine,
+    /// Also whom the record is about.
+    Subject,
+    /// Everything.
+    Record,
+}
+
+impl Depth {
+    /// Whether it takes the body to know so much of a record of this type.
+    pub(crate) fn needs_body(self, record_type: RecordType) -> bool {
+        match self {
+            Self::Spine => false,
+            Self::Subject => ABOUT_OTHERS.contains(record_type),
+            Self::Record => true,
+        }
+    }
 }
 
 /// What decoding a slice brought beside its rows.
@@ -40,14 +64,21 @@ pub(crate) struct Findings {
 /// The part of a block in front of its body, checked and decompressed.
 pub(crate) struct Front<'w> {
     pub(crate) header: BlockHeader,
-    ids: Vec<RequestId>,
+    ids: Cell<Vec<RequestId>>,
     raw: Cow<'w, [u8]>,
     /// The block as far as it was read.
-    bytes: &'w [u8],
+    pub(crate) bytes: &'w [u8],
+}
+
+impl<'w> Front<'w> {
+    /// The spine; once, because it takes the request ids with it.
+    fn spine(&self) -> Result<Spine<'_>, DecodeError> {
+        Spine::parse(&self.header, self.ids.take(), &self.raw)
+    }
 }
 
 /// Why a block cannot be used.
-enum Failure {
+pub(crate) enum Failure {
     Content(DecodeError),
     Source(Cause),
     Read(ReadError),
@@ -71,45 +102,271 @@ impl From<ReadError> for Failure {
     }
 }
 
-impl<'s, 'q> Decoder<'s, 'q> {
-    pub(crate) fn new(
-        segments: &'s [Segment],
-        workspaces: &'s Workspaces,
-        wanted: &'s Wanted<'q>,
-        timeline: Timeline,
-    ) -> Self {
-        Self { segments, workspaces, wanted, timeline }
-    }
+/// What a selection shows to its caller on the way.
+pub(crate) trait Receiver {
+    /// A block of the slice, with its index, whose spine has been decoded.
+    fn spine(&mut self, _index: usize, _spine: &Spine<'_>) {}
 
-    /// Hands the first `limit` rows of a slice to `receive`, if there are any.
-    pub(crate) fn rows(
+    /// The records selected, and the blocks decoded as far as the depth asked for it.
+    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]);
+}
+
+impl<'s> Decoder<'s, '_> {
+    /// Selects the first `limit` wanted records of the `chosen` blocks of a slice.
+    pub(crate) fn select(
         &self,
         slice: &Slice,
+        chosen: &[usize],
+        depth: Depth,
         limit: usize,
-        receive: impl FnOnce(&Rows<'_>),
-    ) -> Result<Findings, ReadError> {
-        let mut findings = Findings::default();
+        findings: &mut Findings,
+        receiver: &mut impl Receiver,
+    ) -> Result<(), ReadError> {
         let mut workspace = self.workspaces.take()?;
-        let part = if self.wanted.requests().is_some() { Part::Front } else { Part::Whole };
-        let loaded = Loaded::load(self.segments, &slice.blocks, part, &mut workspace.buffers);
-        findings.statistics.bytes_read += loaded.bytes_read();
+        let is_front_enough = depth != Depth::Record || self.wanted.requests().is_some();
+        let part = if is_front_enough { Part::Front } else { Part::Whole };
+        let loaded = self.load(slice, chosen, part, &mut workspace, findings);
+        {
+            let fronts = self.fronts(slice, &loaded, part, &mut workspace, findings)?;
+            let spines = self.spines(slice, &fronts, findings);
+            for (index, spine) in spines.iter().enumerate() {
+                if let Some(spine) = spine {
+                    receiver.spine(index, spine);
+                }
+            }
+            let keys = self.keys(slice, &spines, findings);
 
-        let fronts = self.fronts(slice, &loaded, &mut workspace, &mut findings)?;
-        let spines = self.spines(slice, &fronts, &mut findings);
-        let keys = self.keys(slice, &spines, &mut findings);
-        let bodies = Bodies::new(self, slice, &fronts, spines);
-        let rows = bodies.choose(keys, limit, &mut workspace, &mut findings)?;
-        let blocks = bodies.into_blocks();
-        if !rows.is_empty() {
+            let spines: Vec<_> = spines.into_iter().map(Cell::new).collect();
+            let wholes: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
+            let bodies: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
+            let space =
+                Space { fronts: &fronts, spines: &spines, wholes: &wholes, bodies: &bodies };
+            let mut shelf = Shelf::new(self, slice, space);
+            let rows = shelf.choose(keys, depth, limit, &mut workspace, findings)?;
             findings.statistics.records += rows.len() as u64;
-            findings.unknown_records +=
-                rows.iter().filter(|key| key.record_type == RecordType::Unknown).count() as u64;
-            receive(&Rows::new(&rows, &blocks));
+            findings.unknown_records += count_unknown(&rows);
+            if !rows.is_empty() {
+                receiver.rows(&rows, shelf.blocks());
+            }
         }
-        drop(blocks);
-        drop(fronts);
-        workspace.buffers.extend(loaded.into_buffers());
+        loaded.release(&mut workspace);
         self.workspaces.give_back(workspace);
-        Ok(findings)
+        Ok(())
     }
+
+    pub(crate) fn load(
+        &self,
+        slice: &Slice,
+        chosen: &[usize],
+        part: Part,
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Loaded<'s> {
+        let chosen = chosen.iter().copied();
+        let loaded = Loaded::load(self.segments, &slice.blocks, chosen, part, workspace);
+        findings.statistics.bytes_read += loaded.bytes_read();
+        loaded
+    }
+
+    /// The fronts of the loaded blocks, each at its index among the slice's blocks.
+    pub(crate) fn fronts<'w>(
+        &self,
+        slice: &Slice,
+        loaded: &'w Loaded<'_>,
+        part: Part,
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<Vec<Option<Front<'w>>>, ReadError> {
+        let mut fronts: Vec<_> = slice.blocks.iter().map(|_| None).collect();
+        for (index, bytes) in loaded.blocks(&slice.blocks, part) {
+            let (Some(block), Some(slot)) = (slice.blocks.get(index), fronts.get_mut(index)) else {
+                continue;
+            };
+            let front = bytes
+                .map_err(Failure::from)
+                .and_then(|bytes| self.front(block, bytes, workspace, findings));
+            match front {
+                Ok(front) => *slot = front,
+                Err(failure) => self.fail(block, failure, findings)?,
+            }
+        }
+        Ok(fronts)
+    }
+
+    /// The front of a block; `None` if it has no wanted request.
+    fn front<'w>(
+        &self,
+        block: &BlockRef,
+        bytes: &'w [u8],
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<Option<Front<'w>>, Failure> {
+        let marker = match self.segments.get(block.segment as usize).map(Segment::head) {
+            Some(Ok(head)) => head.marker,
+            _ => return Err(Cause::Truncated.into()),
+        };
+        let header = BlockHeader::decode(bytes, marker)?;
+        // A block of which only the front was read is one without a body.
+        let without_body = BlockHeader { body: Section::EMPTY, ..header.clone() };
+        let stored = StoredBlock::new(without_body, bytes)?;
+        if let Some(requests) = self.wanted.requests() {
+            stored.check_front()?;
+            if !stored.request_ids().any(|id| requests.binary_search(&id).is_ok()) {
+                findings.statistics.pruned_by_request += 1;
+                return Ok(None);
+            }
+        }
+        workspace.turn_to(block.segment, self.segments, self.workspaces)?;
+        let raw = stored.spine(&mut workspace.decompressor)?;
+        findings.statistics.spines_decoded += 1;
+        let ids = Cell::new(stored.request_ids().collect());
+        Ok(Some(Front { header, ids, raw, bytes }))
+    }
+
+    /// The spines of the fronts.
+    pub(crate) fn spines<'f>(
+        &self,
+        slice: &Slice,
+        fronts: &'f [Option<Front<'_>>],
+        findings: &mut Findings,
+    ) -> Vec<Option<Spine<'f>>> {
+        let parse =
+            |(front, block): (&'f Option<Front<'_>>, &BlockRef)| match front.as_ref()?.spine() {
+                Ok(spine) => Some(spine),
+                Err(error) => {
+                    findings.gaps.extend(self.content_gap(block, error));
+                    None
+                }
+            };
+        fronts.iter().zip(&slice.blocks).map(parse).collect()
+    }
+
+    /// The keys of the records that the spines do not rule out, in the order of the query, each
+    /// record once.
+    fn keys(
+        &self,
+        slice: &Slice,
+        spines: &[Option<Spine<'_>>],
+        findings: &mut Findings,
+    ) -> Vec<Key> {
+        // A writer's blocks one after the other make few long runs, which sorting merges quickly.
+        let mut order: Vec<usize> = (0..slice.blocks.len()).collect();
+        order.sort_by_key(|index| {
+            slice.blocks.get(*index).map(|b| (b.writer, b.sequence, b.segment, b.offset))
+        });
+        let mut keys = Vec::new();
+        for index in order {
+            let block = slice.blocks.get(index);
+            let (Some(block), Some(Some(spine))) = (block, spines.get(index)) else { continue };
+            if let Err(error) = self.keys_of(slice.span, block, index, spine, &mut keys) {
+                findings.gaps.extend(self.content_gap(block, error));
+            }
+        }
+        keys.sort_by_key(Key::rank);
+        keys.dedup_by_key(|key| key.rank());
+        if self.timeline.is_descending() {
+            keys.reverse();
+        }
+        keys
+    }
+
+    fn keys_of(
+        &self,
+        span: Span,
+        block: &BlockRef,
+        index: usize,
+        spine: &Spine<'_>,
+        keys: &mut Vec<Key>,
+    ) -> Result<(), DecodeError> {
+        let times = self.timeline.times(span);
+        let first = spine.times().partition_point(|time| time.as_micros() < times.from);
+        let end = spine.times().partition_point(|time| time.as_micros() < times.until);
+        let takes_all = self.wanted.takes_all_kinds(block);
+        let requests = match self.wanted.requests() {
+            Some(wanted) => Some(requested(spine, wanted)?),
+            None => None,
+        };
+        let is_requested = |row: usize| {
+            requests.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false))
+        };
+        let columns = spine.times().iter().zip(spine.kinds()).zip(spine.sequences()).enumerate();
+        keys.reserve(end.saturating_sub(first));
+        for (row, ((time, (level, record_type)), sequence)) in columns.take(end).skip(first) {
+            let admitted = takes_all || self.wanted.admits_kind(block.worker, level, record_type);
+            if admitted && is_requested(row) {
+                keys.push(Key {
+                    time: *time,
+                    writer: block.writer,
+                    sequence,
+                    block: narrow(index),
+                    index: narrow(row),
+                    level,
+                    record_type,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a block cannot be used, or passes on what is worse.
+    pub(crate) fn fail(
+        &self,
+        block: &BlockRef,
+        failure: Failure,
+        findings: &mut Findings,
+    ) -> Result<(), ReadError> {
+        let gap = match failure {
+            Failure::Content(error) => self.content_gap(block, error),
+            Failure::Source(cause) => self.gap(block, cause),
+            Failure::Read(error) => return Err(error),
+        };
+        findings.gaps.extend(gap);
+        Ok(())
+    }
+
+    pub(crate) fn content_gap(&self, block: &BlockRef, error: DecodeError) -> Option<Gap> {
+        self.gap(block, GapCause::Content(error).into())
+    }
+
+    /// The bytes of a whole block.
+    pub(crate) fn whole(
+        &self,
+        block: &BlockRef,
+        findings: &mut Findings,
+    ) -> Result<Bytes<'s>, Cause> {
+        let segment = self.segments.get(block.segment as usize).ok_or(Cause::Truncated)?;
+        let range = block.offset..block.offset + u64::from(block.len);
+        let bytes = segment.source().read(range, Vec::new())?;
+        findings.statistics.bytes_read += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    fn gap(&self, block: &BlockRef, cause: Cause) -> Option<Gap> {
+        let times = self.timeline.times(Span { from: block.low, until: block.high + 1 });
+        let (min, max) = (times.from, times.until - 1);
+        Some(Gap {
+            path: self.segments.get(block.segment as usize)?.path().to_owned(),
+            range: block.offset..block.offset + u64::from(block.len),
+            cause,
+            origin: Some(Origin { writer: WriterId(block.writer), worker: block.worker }),
+            span: Some((Timestamp::from_micros(min), Timestamp::from_micros(max))),
+        })
+    }
+}
+
+/// For each record of a block whether it belongs to a wanted request.
+fn requested(spine: &Spine<'_>, wanted: &[RequestId]) -> Result<Vec<bool>, DecodeError> {
+    let ids: Vec<bool> =
+        spine.request_ids().iter().map(|id| wanted.binary_search(id).is_ok()).collect();
+    let is_wanted = |index: Option<u32>| index.and_then(|index| ids.get(index as usize)).copied();
+    Ok(spine.request_indices()?.into_iter().map(|index| is_wanted(index) == Some(true)).collect())
+}
+
+fn count_unknown(keys: &[Key]) -> u64 {
+    keys.iter().filter(|key| key.record_type == RecordType::Unknown).count() as u64
+}
+
+/// Indices of blocks in a slice and of records in a block fit 32 bits by far.
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

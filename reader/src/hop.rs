@@ -15,9 +15,6 @@ use crate::report::{Cause, Gap};
 use crate::segment::Segment;
 use crate::view::View;
 
-/// The most blocks a batch holds unless there are no claims to end it.
-pub(crate) const BATCH_BLOCKS_MAX: usize = 4096;
-
 /// A block as a hop finds it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hopped {
@@ -268,7 +265,8 @@ fn suspects(blocks: &[Hopped]) -> Vec<usize> {
 
 /// Whether a writer that has written `earlier` would go on with `later`.
 fn follows(earlier: &BlockHeader, later: &BlockHeader) -> bool {
-    let sparse = earlier.flags.contains(BlockFlags::SPARSE) || later.flags.contains(BlockFlags::SPARSE);
+    let sparse =
+        earlier.flags.contains(BlockFlags::SPARSE) || later.flags.contains(BlockFlags::SPARSE);
     let expected = earlier.sequence + u64::from(earlier.records);
     !later.flags.contains(BlockFlags::RETRIED) && (sparse || later.sequence == expected)
 }

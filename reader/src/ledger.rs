@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use logq_format::{
-    BlockHeader, BlockKind, DecodeError, GapCause, Origin, Timestamp, WriterId,
-};
+use logq_format::{BlockHeader, BlockKind, DecodeError, GapCause, Origin, Timestamp, WriterId};
 
 use crate::continuity::Continuity;
+use crate::decoder::Findings;
 use crate::hop::{Batch, Hopped};
 use crate::report::{Cause, Coverage, GAPS_MAX, Gap, Missing, Report, Statistics};
 use crate::segment::Segment;
+use crate::summary::Survey;
 use crate::timeline::Span;
 
 /// Collects a [`Report`].
@@ -27,6 +27,7 @@ pub(crate) struct Ledger<'s> {
     unknown_blocks: u64,
     unknown_records: u64,
     lost_records: u64,
+    survey: Option<Survey>,
     pub(crate) statistics: Statistics,
 }
 
@@ -51,6 +52,7 @@ impl<'s> Ledger<'s> {
             unknown_blocks: 0,
             unknown_records: 0,
             lost_records: 0,
+            survey: None,
             statistics,
         }
     }
@@ -94,6 +96,10 @@ impl<'s> Ledger<'s> {
             .entry((segment, header.origin.writer))
             .or_insert_with(|| (header.origin, Continuity::default()));
         let is_new = continuity.insert(header);
+        if let Some(survey) = &mut self.survey {
+            let store = self.segments.get(segment).map_or(0, Segment::store);
+            survey.block(segment, store, header, is_new);
+        }
         let (min, max) = (header.min.as_micros(), header.max.as_micros());
         if is_new && self.times.meets(min, max) {
             self.lost_records += u64::from(header.lost);
@@ -122,8 +128,22 @@ impl<'s> Ledger<'s> {
         }
     }
 
-    pub(crate) fn unknown_records(&mut self, count: u64) {
-        self.unknown_records += count;
+    /// Notes what decoding a slice brought.
+    pub(crate) fn findings(&mut self, findings: Findings) {
+        for gap in findings.gaps {
+            self.gap(gap);
+        }
+        self.unknown_records += findings.unknown_records;
+        self.statistics.add(&findings.statistics);
+    }
+
+    /// Keeps account of everything, for a [`Summary`](crate::Summary).
+    pub(crate) fn survey(&mut self) {
+        self.survey = Some(Survey::new(self.segments.len()));
+    }
+
+    pub(crate) fn take_survey(&mut self) -> Option<Survey> {
+        self.survey.take()
     }
 
     /// The report.

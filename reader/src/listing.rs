@@ -25,8 +25,8 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
         } else {
             check_is_segment(path, metadata.is_file())?;
             // Nobody knows whether a single file is still being written.
-            let source = open_file(path, Access::Read, &segments)
-                .map_err(|source| refused(path, source))?;
+            let source =
+                open_file(path, Access::Read, &segments).map_err(|source| refused(path, source))?;
             segments.push(Segment::new(path.to_owned(), store, Box::new(source)));
         }
     }

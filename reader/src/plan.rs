@@ -13,19 +13,11 @@ use rayon::prelude::*;
 
 use crate::ledger::Ledger;
 use crate::query::Query;
+use crate::scale::{PRIME_SEGMENTS, SLICE_RAW_BYTES, SLICE_RECORDS};
 use crate::segment::Segment;
 use crate::strand::{Advance, Strand};
 use crate::timeline::{BlockRef, Span, Timeline};
 use crate::wanted::Wanted;
-
-/// A slice ends when its blocks have so many bytes once decompressed.
-pub(crate) const SLICE_RAW_BYTES: u64 = 8 << 20;
-
-/// A slice ends when its blocks have so many records.
-pub(crate) const SLICE_RECORDS: u64 = 1 << 17;
-
-/// How many segments are looked into at once before the first slice.
-const PRIME_SEGMENTS: usize = 16;
 
 /// A piece of the query's time.
 #[derive(Debug)]
@@ -52,15 +44,12 @@ pub(crate) struct Plan<'s, 'q> {
 }
 
 impl<'s, 'q> Plan<'s, 'q> {
-    pub(crate) fn new(
-        segments: &'s [Segment],
-        query: &Query<'q>,
-        wanted: &'s Wanted<'q>,
-    ) -> Self {
+    pub(crate) fn new(segments: &'s [Segment], query: &Query<'q>, wanted: &'s Wanted<'q>) -> Self {
         let timeline = Timeline::new(query.order);
         let span = timeline.span(query);
         let strand = |segment| Strand::new(segment, timeline, query.since, query.until);
-        let strands = if span.is_empty() { Vec::new() } else { segments.iter().map(strand).collect() };
+        let strands =
+            if span.is_empty() { Vec::new() } else { segments.iter().map(strand).collect() };
         let ledger = Ledger::new(segments, timeline.times(span));
         let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
         let mut plan = Self { strands, wanted, timeline, span, upcoming, open, at, ledger };
@@ -167,7 +156,8 @@ struct Taken {
 
 impl Taken {
     fn new(reaching: Vec<BlockRef>) -> Self {
-        let mut taken = Self { blocks: Vec::new(), reaching: reaching.len(), raw_bytes: 0, records: 0 };
+        let mut taken =
+            Self { blocks: Vec::new(), reaching: reaching.len(), raw_bytes: 0, records: 0 };
         taken.extend(reaching);
         taken
     }

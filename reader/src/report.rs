@@ -110,6 +110,16 @@ pub struct Coverage {
     pub holding: Vec<Holder>,
 }
 
+impl Coverage {
+    /// Whether the segments prove that an answer about [since, until) is final: nothing was there
+    /// before it began, and nothing can come any more.
+    pub fn covers(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+        let begins = since.is_none_or(|since| self.first.is_some_and(|first| first <= since));
+        let until = until.unwrap_or(Timestamp::MAX);
+        begins && self.watermark.is_some_and(|watermark| until <= watermark)
+    }
+}
+
 /// A writer that may still append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -153,4 +163,21 @@ pub struct Statistics {
     pub bytes_read: u64,
     /// Records that matched.
     pub records: u64,
+}
+
+impl Statistics {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.segments += other.segments;
+        self.segments_read += other.segments_read;
+        self.blocks += other.blocks;
+        self.pruned_by_time += other.pruned_by_time;
+        self.pruned_by_level += other.pruned_by_level;
+        self.pruned_by_type += other.pruned_by_type;
+        self.pruned_by_worker += other.pruned_by_worker;
+        self.pruned_by_request += other.pruned_by_request;
+        self.spines_decoded += other.spines_decoded;
+        self.bodies_decoded += other.bodies_decoded;
+        self.bytes_read += other.bytes_read;
+        self.records += other.records;
+    }
 }

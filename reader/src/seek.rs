@@ -9,23 +9,12 @@ use logq_format::{
 };
 
 use crate::hop::Hop;
+use crate::scale::{PROBE_BYTES, SEARCH_BYTES, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::segment::Segment;
 use crate::view::View;
 
 /// Where the first block of every segment starts.
 pub(crate) const DATA_START: u64 = FILE_HEADER_LEN as u64;
-
-/// The binary search by headers ends with a range of this length.
-const SEARCH_BYTES: u64 = 64 << 10;
-
-/// How much a probe reads at once to find a header.
-const PROBE_BYTES: u64 = 16 << 10;
-
-/// The first distance over which pings are looked for; it doubles until there is one.
-pub(crate) const STRIDE_BYTES: u64 = 256 << 10;
-
-/// Beyond this distance the whole rest of the segment is hopped through.
-pub(crate) const STRIDE_BYTES_MAX: u64 = 16 << 20;
 
 /// Finds places in one segment.
 #[derive(Debug)]
@@ -84,12 +73,7 @@ impl<'s> Seek<'s> {
 
     /// The claims met from the first block at or after `from` up to `to`, or up to the first that
     /// satisfy `enough`.
-    fn claims(
-        &mut self,
-        from: u64,
-        to: u64,
-        enough: impl Fn(&Claims) -> bool,
-    ) -> Vec<Claims> {
+    fn claims(&mut self, from: u64, to: u64, enough: impl Fn(&Claims) -> bool) -> Vec<Claims> {
         let mut found = Vec::new();
         let Some(start) = self.first_block(from, to) else { return found };
         let mut hop = Hop::new(self.view.segment(), self.marker, start);

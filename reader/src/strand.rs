@@ -3,9 +3,10 @@
 
 use logq_format::{Claims, SyncMarker, Timestamp};
 
-use crate::hop::{BATCH_BLOCKS_MAX, Batch, Hop, Until};
+use crate::hop::{Batch, Hop, Until};
 use crate::report::Cause;
-use crate::seek::{DATA_START, STRIDE_BYTES, STRIDE_BYTES_MAX, Seek};
+use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
+use crate::seek::{DATA_START, Seek};
 use crate::segment::Segment;
 use crate::timeline::Timeline;
 
@@ -29,9 +30,16 @@ enum State<'s> {
     /// Going up; boxed because hops are large and rarely many are under way.
     Up(Box<Hop<'s>>),
     /// Going down: what lies before `end` is still to come.
-    Down { marker: SyncMarker, end: u64, stride: u64 },
+    Down {
+        marker: SyncMarker,
+        end: u64,
+        stride: u64,
+    },
     /// Going down where no claims help: the whole rest, from its start.
-    Rest { hop: Box<Hop<'s>>, end: u64 },
+    Rest {
+        hop: Box<Hop<'s>>,
+        end: u64,
+    },
     Done,
 }
 

@@ -1,10 +1,17 @@
 //! What a store holds, for `logq stats`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use logq_format::{FormatVersion, Level, Origin, RecordType, Timestamp};
+use logq_format::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, FILE_HEADER_LEN, FormatVersion, Level, Origin,
+    RecordType, Timestamp, WriterId,
+};
 
-use crate::report::Report;
+use crate::counts::Counts;
+use crate::ledger::Ledger;
+use crate::report::{Coverage, Report};
+use crate::segment::Segment;
 
 /// What a store holds.
 #[derive(Clone, Debug, Default)]
@@ -98,4 +105,132 @@ pub struct WriterSummary {
     pub lost: u64,
     /// Records that jumps in its sequence show to be missing.
     pub missing: u64,
+}
+
+type Span = Option<(Timestamp, Timestamp)>;
+
+/// What headers tell about a store, collected block by block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    segments: Vec<(u64, Span)>,
+    blocks: BlockCounts,
+    bytes: ByteCounts,
+    span: Span,
+    writers: BTreeMap<(usize, WriterId), WriterSummary>,
+}
+
+impl Survey {
+    pub(crate) fn new(segments: usize) -> Self {
+        Self { segments: vec![(0, None); segments], ..Self::default() }
+    }
+
+    /// Adds a block; `is_new` says that its records have not been seen before.
+    pub(crate) fn block(
+        &mut self,
+        segment: usize,
+        store: usize,
+        header: &BlockHeader,
+        is_new: bool,
+    ) {
+        self.bytes.add(header);
+        *match header.kind {
+            BlockKind::Data => &mut self.blocks.data,
+            BlockKind::Ping => &mut self.blocks.ping,
+            BlockKind::Join => &mut self.blocks.join,
+            BlockKind::Dictionary => &mut self.blocks.dictionary,
+            _ => &mut self.blocks.other,
+        } += 1;
+        if header.kind == BlockKind::Dictionary {
+            return;
+        }
+        let span = (header.records > 0).then_some((header.min, header.max));
+        if let Some((records, times)) = self.segments.get_mut(segment) {
+            *records += u64::from(header.records);
+            *times = union(*times, span);
+        }
+        self.span = union(self.span, span);
+        let origin = header.origin;
+        let writer = self.writers.entry((store, origin.writer)).or_insert_with(|| WriterSummary {
+            origin,
+            records: 0,
+            span: None,
+            lost: 0,
+            missing: 0,
+        });
+        writer.span = union(writer.span, span);
+        if is_new {
+            writer.records += u64::from(header.records);
+            writer.lost += u64::from(header.lost);
+        }
+    }
+}
+
+impl ByteCounts {
+    fn add(&mut self, header: &BlockHeader) {
+        self.headers += BLOCK_HEADER_LEN as u64;
+        if header.kind != BlockKind::Data {
+            self.other += header.block_len().saturating_sub(BLOCK_HEADER_LEN) as u64;
+            return;
+        }
+        let ids = header.front_len().saturating_sub(header.spine.stored_len as usize);
+        self.request_ids += ids as u64;
+        self.spine_stored += u64::from(header.spine.stored_len);
+        self.spine_raw += u64::from(header.spine.raw_len);
+        self.body_stored += u64::from(header.body.stored_len);
+        self.body_raw += u64::from(header.body.raw_len);
+    }
+}
+
+fn union(one: Span, other: Span) -> Span {
+    match (one, other) {
+        (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
+        _ => one.or(other),
+    }
+}
+
+/// Puts together what was counted, surveyed and reported.
+pub(crate) fn summary(
+    segments: &[Segment],
+    mut ledger: Ledger<'_>,
+    counts: Counts,
+    coverage: Coverage,
+) -> Summary {
+    let survey = ledger.take_survey().unwrap_or_default();
+    let report = ledger.finish(coverage);
+    let mut bytes = survey.bytes;
+    for segment in segments {
+        bytes.total += segment.len();
+        bytes.headers += segment.len().min(FILE_HEADER_LEN as u64);
+    }
+    let mut writers: Vec<_> = survey.writers.into_values().collect();
+    for writer in &mut writers {
+        let own = report.missing.iter().filter(|missing| missing.origin == writer.origin);
+        writer.missing = own.map(|missing| missing.records).sum();
+    }
+    writers.sort_by_key(|writer| (writer.span, writer.origin));
+    let surveyed = segments.iter().zip(survey.segments);
+    Summary {
+        segments: surveyed.map(|(segment, found)| summarize(segment, found)).collect(),
+        blocks: survey.blocks,
+        records: counts.records(),
+        levels: counts.levels(),
+        types: counts.types(),
+        writers,
+        span: survey.span,
+        bytes,
+        report,
+    }
+}
+
+fn summarize(segment: &Segment, (records, span): (u64, Span)) -> SegmentSummary {
+    let header = segment.head().ok().and_then(|head| head.header.as_ref().ok());
+    SegmentSummary {
+        number: header.map(|header| header.segment),
+        path: segment.path().to_owned(),
+        bytes: segment.len(),
+        version: header.map(|header| header.version),
+        dictionary: header.and_then(|header| header.dictionary),
+        records,
+        span,
+    }
 }

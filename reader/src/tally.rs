@@ -1,6 +1,25 @@
-//! Counting records by a field.
+//! Counting records, by a field or as they are.
+//!
+//! A block is asked no more than it takes: many are counted by their headers alone, most of the
+//! rest by their spines. Only blocks that a slice cuts, or that share records with another one,
+//! are looked at record by record.
 
-use logq_format::{Level, RecordType, WorkerId};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use logq_format::{Level, RecordType, Spine, WorkerId};
+
+use crate::counts::Counts;
+use crate::decoder::{Decoder, Depth, Findings, Receiver};
+use crate::error::ReadError;
+use crate::loading::Part;
+use crate::plan::{Plan, Slice};
+use crate::rows::{Decoded, Key, Row};
+use crate::run::{Outcome, run};
+use crate::scale::TALLY_PACE;
+use crate::timeline::BlockRef;
+use crate::twins::twins;
+use crate::wanted::ABOUT_OTHERS;
 
 /// A field whose values can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,4 +57,201 @@ pub struct Tally {
     pub counts: Vec<(Value, u64)>,
     /// All records that match; those that do not have the field are counted here only.
     pub records: u64,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Nothing,
+    /// Level and type.
+    Kind,
+    StatusCode,
+    WorkerId,
+}
+
+impl From<Field> for By {
+    fn from(field: Field) -> Self {
+        match field {
+            Field::Level | Field::Type => Self::Kind,
+            Field::StatusCode => Self::StatusCode,
+            Field::WorkerId => Self::WorkerId,
+        }
+    }
+}
+
+/// Counts the wanted records of all slices of a plan.
+pub(crate) fn count(
+    plan: &mut Plan<'_, '_>,
+    decoder: &Decoder<'_, '_>,
+    by: By,
+) -> Result<Counts, ReadError> {
+    let mut total = Counts::default();
+    let work = |slice: &Slice, _limit: usize| count_slice(decoder, slice, by);
+    run(plan, TALLY_PACE, None, work, |counts| {
+        total.add(counts);
+        ControlFlow::Continue(())
+    })?;
+    Ok(total)
+}
+
+fn count_slice(
+    decoder: &Decoder<'_, '_>,
+    slice: &Slice,
+    by: By,
+) -> Result<Outcome<Counts>, ReadError> {
+    let mut findings = Findings::default();
+    let mut counts = Counts::default();
+    let (mut spines, mut rows) = (Vec::new(), Vec::new());
+    let twins = twins(&slice.blocks);
+    for (index, block) in slice.blocks.iter().enumerate() {
+        let is_whole = slice.span.contains(block.low, block.high)
+            && decoder.wanted.takes_all(block)
+            && !twins.get(index).copied().unwrap_or(true);
+        if !is_whole {
+            rows.push(index);
+        } else if !count_by_header(block, by, &mut counts) {
+            spines.push(index);
+        }
+    }
+    findings.statistics.records += counts.records();
+    if !spines.is_empty() {
+        count_by_spines(decoder, slice, &spines, by, &mut counts, &mut findings)?;
+    }
+    if !rows.is_empty() {
+        let depth = if by == By::WorkerId { Depth::Subject } else { Depth::Spine };
+        let mut counter = Counter { slice, by, statuses: BTreeMap::new(), counts: &mut counts };
+        decoder.select(slice, &rows, depth, usize::MAX, &mut findings, &mut counter)?;
+    }
+    Ok(Outcome { result: Some(counts), rows: 0, findings })
+}
+
+/// Counts all records of a block if its header tells what is asked.
+fn count_by_header(block: &BlockRef, by: By, counts: &mut Counts) -> bool {
+    let records = u64::from(block.records);
+    if block.types.contains(RecordType::Unknown) {
+        // How many of them there are is for the report.
+        return false;
+    }
+    match by {
+        By::Nothing => {}
+        By::Kind => {
+            let level = Level::ALL.into_iter().find(|level| block.levels.contains(*level));
+            let record_type = RecordType::ALL.into_iter().find(|t| block.types.contains(*t));
+            let is_single =
+                block.levels.bits().count_ones() == 1 && block.types.bits().count_ones() == 1;
+            match (level, record_type) {
+                (Some(level), Some(record_type)) if is_single => {
+                    counts.kind(level, record_type, records);
+                }
+                _ => return false,
+            }
+        }
+        By::StatusCode if block.types.contains(RecordType::Response) => return false,
+        By::StatusCode => {}
+        By::WorkerId if block.types.intersects(ABOUT_OTHERS) => return false,
+        By::WorkerId => counts.worker(block.worker, records),
+    }
+    counts.all(records);
+    true
+}
+
+/// Counts all records of these blocks, whose headers do not suffice.
+fn count_by_spines(
+    decoder: &Decoder<'_, '_>,
+    slice: &Slice,
+    chosen: &[usize],
+    by: By,
+    counts: &mut Counts,
+    findings: &mut Findings,
+) -> Result<(), ReadError> {
+    if by == By::WorkerId {
+        // Whom records are about is not in the spine.
+        let mut counter = Counter { slice, by, statuses: BTreeMap::new(), counts };
+        return decoder.select(slice, chosen, Depth::Subject, usize::MAX, findings, &mut counter);
+    }
+    let mut workspace = decoder.workspaces.take()?;
+    let loaded = decoder.load(slice, chosen, Part::Front, &mut workspace, findings);
+    let fronts = decoder.fronts(slice, &loaded, Part::Front, &mut workspace, findings)?;
+    for spine in decoder.spines(slice, &fronts, findings).iter().flatten() {
+        let records = spine.len() as u64;
+        counts.all(records);
+        findings.statistics.records += records;
+        for (level, record_type, number) in spine.tally() {
+            if by == By::Kind {
+                counts.kind(level, record_type, number as u64);
+            }
+            if record_type == RecordType::Unknown {
+                findings.unknown_records += number as u64;
+            }
+        }
+        if by == By::StatusCode {
+            spine.statuses().for_each(|status| counts.status(status, 1));
+        }
+    }
+    drop(fronts);
+    loaded.release(&mut workspace);
+    decoder.workspaces.give_back(workspace);
+    Ok(())
+}
+
+/// Counts records one by one.
+struct Counter<'c> {
+    slice: &'c Slice,
+    by: By,
+    /// For each block the status of each record, where they are counted.
+    statuses: BTreeMap<usize, Vec<Option<u16>>>,
+    counts: &'c mut Counts,
+}
+
+impl Receiver for Counter<'_> {
+    fn spine(&mut self, index: usize, spine: &Spine<'_>) {
+        if self.by == By::StatusCode {
+            self.statuses.insert(index, statuses(spine));
+        }
+    }
+
+    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) {
+        self.counts.all(keys.len() as u64);
+        for key in keys {
+            let block = key.block as usize;
+            match self.by {
+                By::Nothing => {}
+                By::Kind => self.counts.kind(key.level, key.record_type, 1),
+                By::StatusCode => {
+                    let statuses = self.statuses.get(&block);
+                    let status = statuses.and_then(|all| all.get(key.index as usize).copied());
+                    if let Some(status) = status.flatten() {
+                        self.counts.status(status, 1);
+                    }
+                }
+                By::WorkerId => {
+                    if let Some(worker) = self.subject(key, blocks) {
+                        self.counts.worker(worker, 1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Counter<'_> {
+    /// Whom a record is about; `None` if it says so in a way that cannot be decoded.
+    fn subject(&self, key: &Key, blocks: &[Option<Decoded<'_>>]) -> Option<Option<WorkerId>> {
+        let block = key.block as usize;
+        if !ABOUT_OTHERS.contains(key.record_type) {
+            return self.slice.blocks.get(block).map(|block| block.worker);
+        }
+        let row = Row::new(key, blocks.get(block)?.as_ref()?);
+        row.record().ok().map(|record| record.subject(row.origin()))
+    }
+}
+
+/// For each record its status, if it is a response.
+fn statuses(spine: &Spine<'_>) -> Vec<Option<u16>> {
+    let mut statuses = spine.statuses();
+    let status = |record_type| match record_type {
+        RecordType::Response => statuses.next(),
+        _ => None,
+    };
+    spine.kinds().map(|(_, record_type)| record_type).map(status).collect()
 }

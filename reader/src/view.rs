@@ -5,17 +5,9 @@ use std::ops::Range;
 use logq_format::{BlockHeader, StoredBlock, Window};
 
 use crate::report::Cause;
+use crate::scale::{CHUNK_BYTES, MAP_BYTES, READ_COST_BYTES};
 use crate::segment::Segment;
 use crate::source::{Ahead, Bytes};
-
-/// How much is read ahead where it pays.
-const CHUNK_BYTES: u64 = 64 << 10;
-
-/// How much is mapped at once.
-const MAP_BYTES: u64 = 4 << 20;
-
-/// Reading so many bytes ahead costs as much as one more read.
-const READ_COST_BYTES: u64 = 5 << 10;
 
 /// The bytes of a segment, some at a time.
 #[derive(Debug)]

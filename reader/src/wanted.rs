@@ -10,7 +10,7 @@ use crate::rows::Row;
 use crate::timeline::{BlockRef, Span, times};
 
 /// The types whose records are about another process than the one that wrote them.
-const ABOUT_OTHERS: TypeSet =
+pub(crate) const ABOUT_OTHERS: TypeSet =
     TypeSet::EMPTY.with(RecordType::WorkerSpawned).with(RecordType::WorkerExited);
 
 /// What a query wants.
@@ -52,7 +52,8 @@ impl<'q> Wanted<'q> {
             &mut statistics.pruned_by_level
         } else if !self.types.intersects(header.types) {
             &mut statistics.pruned_by_type
-        } else if !self.admits_worker(header.origin.worker) && !header.types.intersects(ABOUT_OTHERS)
+        } else if !self.admits_worker(header.origin.worker)
+            && !header.types.intersects(ABOUT_OTHERS)
         {
             &mut statistics.pruned_by_worker
         } else {

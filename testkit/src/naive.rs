@@ -24,8 +24,12 @@ pub struct NaiveStore {
     ///
     /// What the real reader reports as several gaps side by side is one here.
     pub gaps: Vec<(u64, Range<u64>)>,
-    /// Records that the sequence numbers of later blocks show to be missing.
-    pub missing: u64,
+    /// The sequence numbers between the first and the last known one of each writer that no readable
+    /// block holds.
+    ///
+    /// Joins and pings make numbers known, rosters do not. The real reader reports those of them
+    /// that it does not already report as a gap with a header.
+    pub missing: BTreeSet<(WriterId, u64)>,
     /// Rare records with fields that the format does not allow.
     pub spoiled: u64,
 }
@@ -132,16 +136,17 @@ impl NaiveStore {
     /// If zstd cannot make a context.
     pub fn read<B: AsRef<[u8]>>(segments: &[(u64, B)]) -> Self {
         let mut store = Self::default();
-        // Of each writer, the number that its next record should have.
-        let mut expected = BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         for (number, bytes) in segments {
             let mut segment = Segment::new(bytes.as_ref());
             segment.read(&mut store);
-            for (_, header) in &segment.blocks {
-                store.missing += missing_before(header, &mut expected);
-            }
+            segment.readable.iter().for_each(|header| Numbers::note(&mut numbers, header));
             store.gaps.extend(segment.gaps.into_iter().map(|gap| (*number, gap)));
         }
+        store.missing = numbers
+            .iter()
+            .flat_map(|(writer, numbers)| numbers.missing().map(|number| (*writer, number)))
+            .collect();
         store
     }
 
@@ -172,14 +177,31 @@ pub fn blocks(bytes: &[u8]) -> Vec<(u64, BlockHeader)> {
     segment.blocks
 }
 
-/// The records that are missing between this block and those of its writer before it.
-fn missing_before(header: &BlockHeader, expected: &mut BTreeMap<WriterId, (u64, bool)>) -> u64 {
-    let sparse = header.flags.contains(BlockFlags::SPARSE);
-    let end = header.sequence + u64::from(header.records);
-    let entry = expected.entry(header.origin.writer).or_insert((header.sequence, sparse));
-    let missing = if sparse || entry.1 { 0 } else { header.sequence.saturating_sub(entry.0) };
-    *entry = (entry.0.max(end), sparse);
-    missing
+/// What is known of the sequence numbers of one writer.
+#[derive(Debug)]
+struct Numbers {
+    first: u64,
+    /// One more than the last that the writer is known to have used.
+    end: u64,
+    seen: BTreeSet<u64>,
+    is_sparse: bool,
+}
+
+impl Numbers {
+    /// Takes note of a readable block: its numbers, or which one comes next.
+    fn note(numbers: &mut BTreeMap<WriterId, Self>, header: &BlockHeader) {
+        let (start, end) = (header.sequence, header.sequence + u64::from(header.records));
+        let unknown = || Self { first: start, end, seen: BTreeSet::new(), is_sparse: false };
+        let known = numbers.entry(header.origin.writer).or_insert_with(unknown);
+        (known.first, known.end) = (known.first.min(start), known.end.max(end));
+        known.seen.extend(start..end);
+        known.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
+    }
+
+    fn missing(&self) -> impl Iterator<Item = u64> {
+        let known = if self.is_sparse { 0..0 } else { self.first..self.end };
+        known.filter(|number| !self.seen.contains(number))
+    }
 }
 
 struct Segment<'a> {
@@ -187,13 +209,15 @@ struct Segment<'a> {
     decompressor: Decompressor,
     /// The blocks of writers, readable or not: offset and header.
     blocks: Vec<(u64, BlockHeader)>,
+    /// Those of them whose content could be read.
+    readable: Vec<BlockHeader>,
     gaps: Vec<Range<u64>>,
 }
 
 impl<'a> Segment<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let decompressor = Decompressor::new().expect("zstd makes a context");
-        Self { bytes, decompressor, blocks: Vec::new(), gaps: Vec::new() }
+        Self { bytes, decompressor, blocks: Vec::new(), readable: Vec::new(), gaps: Vec::new() }
     }
 
     fn read(&mut self, store: &mut NaiveStore) {
@@ -250,7 +274,9 @@ impl<'a> Segment<'a> {
             if block.header().kind != BlockKind::Dictionary {
                 self.blocks.push((offset as u64, block.header().clone()));
             }
-            if self.decode(&block, store).is_err() {
+            if self.decode(&block, store).is_ok() {
+                self.readable.push(block.header().clone());
+            } else {
                 if block.check_front().is_ok() && block.check_body().is_ok() {
                     self.gap(offset..end);
                 } else {

@@ -18,11 +18,12 @@ mod clf;
 use std::net::{IpAddr, SocketAddr};
 
 use logq_format::{
-    Event, HttpVersion, Json, Method, Request, RequestId, Response, ResponseFinished, Timestamp, json,
+    Event, HttpVersion, Json, Method, Request, RequestId, Response, ResponseFinished, Timestamp,
 };
 
 pub(super) use self::clf::{duration_us, fits, parse};
 use crate::import::batch::Batch;
+use crate::import::members::write_string;
 
 /// One request and its response.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,8 @@ const NO_VERSION: HttpVersion = match HttpVersion::new(0, 0) {
 impl<'a> Exchange<'a> {
     /// Forgets everything but its memory.
     pub(super) fn clear(&mut self) {
-        let (mut meta, mut extra) = (std::mem::take(&mut self.meta), std::mem::take(&mut self.extra));
+        let (mut meta, mut extra) =
+            (std::mem::take(&mut self.meta), std::mem::take(&mut self.extra));
         meta.clear();
         extra.clear();
         *self = Self { meta, extra, ..Self::default() };
@@ -85,8 +87,7 @@ impl<'a> Exchange<'a> {
         let (bytes, duration_us) = (self.bytes, self.duration_us);
         if let Some(status) = self.status {
             let (error, expected) = (None, false);
-            let response =
-                Response { request, status, error, expected, bytes, duration_us: None };
+            let response = Response { request, status, error, expected, bytes, duration_us: None };
             batch.push_foreign(line, self.time, Event::Response(response));
         }
         if self.status.is_some() || bytes.is_some() || duration_us.is_some() {
@@ -124,16 +125,16 @@ impl<'a> Exchange<'a> {
             out.push(b'{');
             for (name, value) in &self.meta {
                 write_comma(out);
-                json::write_string(out, name);
+                write_string(out, name);
                 out.push(b':');
-                json::write_string(out, value);
+                write_string(out, value);
             }
             if !self.extra.is_empty() {
                 write_comma(out);
                 out.extend_from_slice(b"\"extra\":[");
                 for (index, value) in self.extra.iter().enumerate() {
                     out.extend_from_slice(if index == 0 { b"" } else { b"," });
-                    json::write_string(out, value);
+                    write_string(out, value);
                 }
                 out.push(b']');
             }
@@ -166,7 +167,8 @@ fn request_line(text: &str) -> RequestLine<'_> {
 
 /// Whether the text can be a method: a token of RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
-    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_token_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_token_byte)
 }
 

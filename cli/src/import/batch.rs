@@ -9,24 +9,19 @@ use std::cell::Cell;
 use bumpalo::Bump;
 use logq_format::limits::TEXT_BYTES_MAX;
 use logq_format::{
-    ErrorInfo, Event, Json, Level, LogSource, Origin, Record, RequestId, Timestamp, WorkerId, json,
+    ErrorInfo, Event, Json, Level, LogSource, Origin, Record, RequestId, Timestamp, WorkerId,
 };
 
-use crate::import::members;
+use crate::import::members::{self, write_string};
 use crate::import::summary::{Failures, Reason};
 
 /// Who a record is said to come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     /// logq's own line: writer and sequence number stay.
-    Kept {
-        origin: Origin,
-        sequence: u64,
-    },
+    Kept { origin: Origin, sequence: u64 },
     /// The sink chooses writer and sequence number.
-    Assigned {
-        worker: Option<WorkerId>,
-    },
+    Assigned { worker: Option<WorkerId> },
 }
 
 /// A record with the line it is from.
@@ -180,7 +175,7 @@ pub(super) fn log_source(request: Option<RequestId>, worker: Option<WorkerId>) -
 /// Appends the data of a record of text: `{"message":"..."}`.
 pub(super) fn write_message(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"{\"message\":");
-    json::write_string(out, text);
+    write_string(out, text);
     out.push(b'}');
 }
 

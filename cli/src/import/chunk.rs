@@ -153,7 +153,11 @@ impl Chunks {
     }
 
     /// Opens an input. One without lines becomes a chunk of damage and nothing else.
-    fn open<E>(&mut self, input: Input, chunk: &mut Chunk) -> Result<Option<Current>, ImportError<E>> {
+    fn open<E>(
+        &mut self,
+        input: Input,
+        chunk: &mut Chunk,
+    ) -> Result<Option<Current>, ImportError<E>> {
         let index = self.opened;
         self.opened += 1;
         let Opened { content, modified } = input
@@ -197,7 +201,7 @@ impl Chunks {
             Some(current) => (current.index, current.input.to_string(), current.modified),
             None => (0, String::new(), None),
         };
-        if format == Format::Csv && layout.is_none() && !chunk.bytes.is_empty() {
+        if format == Format::Csv && layout.is_none() && !chunk.bytes.trim_ascii().is_empty() {
             return Err(ImportError::Header { input: name });
         }
         let fallback = modified.unwrap_or(self.now);

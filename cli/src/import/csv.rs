@@ -27,6 +27,7 @@ use crate::import::access::{Exchange, duration_us};
 use crate::import::batch::Batch;
 use crate::import::fields::{Facts, Value};
 use crate::import::logfmt::write_scalar;
+use crate::import::members::write_string;
 use crate::import::parse::RequestIds;
 use crate::import::summary::Reason;
 use crate::import::time::Times;
@@ -148,7 +149,7 @@ fn push_log<'a>(
             if out.len() > 1 {
                 out.push(b',');
             }
-            logq_format::json::write_string(out, &layout.name(index));
+            write_string(out, &layout.name(index));
             out.push(b':');
             write_scalar(out, field);
         }

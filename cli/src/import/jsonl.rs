@@ -20,7 +20,7 @@ use crate::import::time::Times;
 pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>) {
     let mut members = Vec::new();
     let mut lines = Lines::new(text);
-    while let Some((index, line)) = lines.next() {
+    for (index, line) in lines.by_ref() {
         if let Some((identity, record)) = own::read_canonical(line) {
             batch.push_own(index, identity, record);
         } else {
@@ -78,12 +78,7 @@ fn parse_value<'a>(
     Ok(())
 }
 
-fn push_foreign<'a>(
-    index: u64,
-    members: &[Member<'a>],
-    times: &mut Times,
-    batch: &mut Batch<'a>,
-) {
+fn push_foreign<'a>(index: u64, members: &[Member<'a>], times: &mut Times, batch: &mut Batch<'a>) {
     let mut facts = Facts::default();
     for (member_index, member) in members.iter().enumerate() {
         facts.offer(member_index, member.plain_name(), || told(member.value), times);

@@ -6,10 +6,9 @@
 
 use std::borrow::Cow;
 
-use logq_format::json;
-
 use crate::import::batch::Batch;
 use crate::import::fields::{Facts, Value, tells_something};
+use crate::import::members::write_string;
 use crate::import::parse::Lines;
 use crate::import::scan::Scan;
 use crate::import::summary::Reason;
@@ -36,7 +35,7 @@ enum FieldValue<'a> {
 pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>) {
     let mut fields = Vec::new();
     let mut lines = Lines::new(text);
-    while let Some((index, line)) = lines.next() {
+    for (index, line) in lines.by_ref() {
         let line = line.trim_ascii();
         if line.is_empty() {
             continue;
@@ -171,12 +170,12 @@ fn write_rest(out: &mut Vec<u8>, fields: &[Field<'_>], facts: &Facts) {
         if out.len() > 1 {
             out.push(b',');
         }
-        json::write_string(out, field.name);
+        write_string(out, field.name);
         out.push(b':');
         match &field.value {
             FieldValue::Missing => out.extend_from_slice(b"true"),
             FieldValue::Plain(text) => write_scalar(out, text),
-            FieldValue::Quoted(text) => json::write_string(out, text),
+            FieldValue::Quoted(text) => write_string(out, text),
         }
     }
     out.push(b'}');
@@ -187,7 +186,7 @@ pub(super) fn write_scalar(out: &mut Vec<u8>, text: &str) {
     if matches!(text, "true" | "false") || is_json_number(text) {
         out.extend_from_slice(text.as_bytes());
     } else {
-        json::write_string(out, text);
+        write_string(out, text);
     }
 }
 
@@ -209,8 +208,8 @@ fn is_json_number(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::testing::check_lines;
     use crate::import::Format;
+    use crate::import::testing::check_lines;
 
     fn check(line: &str, level: &str, data: &str) {
         let expected = format!(r#"2026-02-03T14:05:06.000000Z {level} LOG 1 {data}"#);
@@ -230,8 +229,11 @@ mod tests {
             "CRITICAL",
             r#"{"severity":"fatal","msg":"\"unclosed","here":true}"#,
         );
-        check(r#"ts=1770127506 a="\x1b \u00e9 \uD800 é\é" b="x"y"#, "INFO",
-            r#"{"a":"\\x1b é \\uD800 é\\é","b":"x","y":true}"#);
+        check(
+            r#"ts=1770127506 a="\x1b \u00e9 \uD800 é\é" b="x"y"#,
+            "INFO",
+            r#"{"a":"\\x1b é \\uD800 é\\é","b":"x","y":true}"#,
+        );
     }
 
     #[test]

@@ -36,6 +36,8 @@ struct Carried {
     time: Timestamp,
     level: Level,
     text: String,
+    /// The line of the input that it starts in, from 0.
+    line: u64,
 }
 
 impl<'s, S: RecordSink, P: FnMut(Progress)> Order<'s, S, P> {
@@ -75,7 +77,12 @@ impl<'s, S: RecordSink, P: FnMut(Progress)> Order<'s, S, P> {
         }
         self.push_entries(&mut batch, chunk)?;
         if let Some(tail) = batch.tail {
-            self.open = Some(Carried { time: tail.time, level: tail.level, text: tail.text.to_owned() });
+            self.open = Some(Carried {
+                time: tail.time,
+                level: tail.level,
+                text: tail.text.to_owned(),
+                line: self.lines + tail.line,
+            });
         }
         self.last_time = batch.last_time.or(self.last_time);
         self.summary.failures.merge(batch.failures, &source.name, self.lines);
@@ -119,48 +126,48 @@ impl<'s, S: RecordSink, P: FnMut(Progress)> Order<'s, S, P> {
     /// the start of an input, each line is a record at the first time found, or else at `fallback`.
     fn push_head(&mut self, batch: &Batch<'_>, fallback: Timestamp) -> Result<(), S::Error> {
         if self.open.is_some() {
-            for line in batch.head.split_inclusive('\n') {
-                self.continue_open(line)?;
+            for (index, line) in (0..).zip(batch.head.split_inclusive('\n')) {
+                self.continue_open(self.lines + index, line)?;
             }
             return Ok(());
         }
         let first_entry = batch.entries.first().map(|entry| entry.record.time);
         let time = first_entry.or(batch.tail.map(|tail| tail.time)).unwrap_or(fallback);
-        for (_, line) in Lines::new(batch.head) {
-            if !line.trim_ascii().is_empty() {
-                self.push_text(time, text::level_of(line), line)?;
+        for (index, text) in Lines::new(batch.head) {
+            if !text.trim_ascii().is_empty() {
+                let (level, line) = (text::level_of(text), self.lines + index);
+                self.push_text(&OpenText { time, level, text, line })?;
                 self.summary.untimed += 1;
             }
         }
         Ok(())
     }
 
-    fn continue_open(&mut self, line: &str) -> Result<(), S::Error> {
+    fn continue_open(&mut self, line: u64, text: &str) -> Result<(), S::Error> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        if open.text.len() + line.len() > text::RECORD_BYTES_MAX {
-            let (time, level) = (open.time, open.level);
+        if open.text.len() + text.len() > text::RECORD_BYTES_MAX {
+            let next = Carried { time: open.time, level: open.level, text: text.to_owned(), line };
             self.close()?;
-            self.open = Some(Carried { time, level, text: line.to_owned() });
+            self.open = Some(next);
         } else {
-            open.text.push_str(line);
+            open.text.push_str(text);
         }
         Ok(())
     }
 
     /// Hands over the open record, if there is one.
     fn close(&mut self) -> Result<(), S::Error> {
-        match self.open.take() {
-            Some(open) => self.push_text(open.time, open.level, &open.text),
-            None => Ok(()),
-        }
+        let Some(Carried { time, level, text, line }) = self.open.take() else { return Ok(()) };
+        self.push_text(&OpenText { time, level, text: &text, line })
     }
 
-    fn push_text(&mut self, time: Timestamp, level: Level, text: &str) -> Result<(), S::Error> {
+    /// Hands over a record of text; its line counts from the start of the input.
+    fn push_text(&mut self, text: &OpenText<'_>) -> Result<(), S::Error> {
         let arena = bumpalo::Bump::new();
         let mut batch = Batch::new(&arena, self.worker, 1);
-        text::push(&OpenText { time, level, text, line: 0 }, &mut batch);
+        text::push(text, &mut batch);
         let input = self.source.as_ref().map_or("", |source| &source.name);
-        self.summary.failures.merge(batch.failures, input, self.lines);
+        self.summary.failures.merge(batch.failures, input, 0);
         batch.entries.iter().try_for_each(|entry| self.push(entry))
     }
 

@@ -10,8 +10,8 @@ mod error;
 
 use logq_format::limits::SEQUENCE_MAX;
 use logq_format::{
-    Event, HttpVersion, Json, Level, Lifecycle, LogSource, Method, Origin, Process, Record, Request,
-    RequestId, Response, ResponseFinished, Timestamp, WorkerExited, WorkerId, WriterId,
+    Event, HttpVersion, Json, Level, Lifecycle, LogSource, Method, Origin, Process, Record,
+    Request, RequestId, Response, ResponseFinished, Timestamp, WorkerExited, WorkerId, WriterId,
 };
 
 pub(super) use self::canonical::{START, read_canonical};
@@ -130,7 +130,8 @@ impl<'a> Fields<'a> {
             return None;
         }
         // The master writes about workers.
-        let by_master = matches!(record.event, Event::WorkerSpawned { .. } | Event::WorkerExited(_));
+        let by_master =
+            matches!(record.event, Event::WorkerSpawned { .. } | Event::WorkerExited(_));
         Some((self.identity(subject.filter(|_| !by_master))?, record))
     }
 

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn ids_are_unique_and_of_version_8() {
         let ids = |seed, chunk| (0..1000).map(move |line| RequestIds { seed, chunk }.id(line));
-        let all: HashSet<_> = (0..3).flat_map(|seed| (0..3).flat_map(move |c| ids(seed, c))).collect();
+        let all: HashSet<_> =
+            (0..3).flat_map(|seed| (0..3).flat_map(move |c| ids(seed, c))).collect();
         assert_eq!(all.len(), 9_000);
         for id in all {
             assert_eq!(id.uuid().get_version_num(), 8);

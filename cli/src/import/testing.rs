@@ -96,5 +96,7 @@ fn brief(line: &str) -> String {
         }
         _ => rest.to_owned(),
     };
-    format!("{time} {level} {kind} {worker} {}", rest.replacen("\"data\":", "", 1)).trim().to_owned()
+    format!("{time} {level} {kind} {worker} {}", rest.replacen("\"data\":", "", 1))
+        .trim()
+        .to_owned()
 }

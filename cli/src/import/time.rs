@@ -5,7 +5,6 @@
 
 mod calendar;
 
-
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 
@@ -71,7 +70,8 @@ impl Times {
             return None;
         }
         let behind = text.get(whole_len..)?;
-        let fraction = behind.strip_prefix('.').map_or(0, |t| t.bytes().take_while(is_digit).count());
+        let fraction =
+            behind.strip_prefix('.').map_or(0, |t| t.bytes().take_while(is_digit).count());
         let len = if fraction == 0 { whole_len } else { whole_len + 1 + fraction };
         let next = text.as_bytes().get(len);
         if next.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) {
@@ -147,15 +147,14 @@ fn epoch(whole: &str, fraction: &str) -> Option<Moment> {
     if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
         return None;
     }
-    let value: u64 = whole.parse().ok()?;
+    let value = whole.parse().ok().filter(|value| *value >= EPOCH_SECONDS_MIN)?;
     // How many decimals of the unit make a microsecond.
     let (decimals, micros) = match value {
-        ..EPOCH_SECONDS_MIN => return None,
         ..100_000_000_000 => (6, value * 1_000_000),
         ..100_000_000_000_000 => (3, value * 1_000),
-        ..100_000_000_000_000_000 => (0, value),
+        ..100_000_000_000_000_000_u64 => (0, value),
         _ => {
-            let exact = value % 1_000 == 0 && fraction.is_empty();
+            let exact = value.is_multiple_of(1_000) && fraction.is_empty();
             return moment(value / 1_000, exact);
         }
     };
@@ -217,7 +216,8 @@ mod tests {
 
     #[test]
     fn small_and_malformed_numbers_are_no_times() {
-        for text in ["0", "99999999", "-1770127506", "17701275061770127506177", "1.", "", ".", "1.2.3"]
+        for text in
+            ["0", "99999999", "-1770127506", "17701275061770127506177", "1.", "", ".", "1.2.3"]
         {
             assert_eq!(times().whole(text), None, "{text}");
         }
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_line_may_start_with_a_number_of_seconds() {
-        let check = |text, len| assert_eq!(times().prefix(text).map(|found| found.1), len, "{text}");
+        let check =
+            |text, len| assert_eq!(times().prefix(text).map(|found| found.1), len, "{text}");
         check("1770127506.789    43 10.0.0.1 TCP_MISS", Some(14));
         check("1770127506 up", Some(10));
         check("1770127506789: up", Some(13));
@@ -248,7 +249,11 @@ mod tests {
     fn the_year_is_the_latest_that_is_not_in_the_future() {
         let check = |now, text, expected| {
             let mut times = Times::new(TimeZone::UTC, instant(now));
-            assert_eq!(times.whole(text).map(|m| m.time), Some(instant(expected)), "{text} at {now}");
+            assert_eq!(
+                times.whole(text).map(|m| m.time),
+                Some(instant(expected)),
+                "{text} at {now}"
+            );
         };
         check("2026-02-04T00:00:00Z", "Feb  3 14:05:06", "2026-02-03T14:05:06Z");
         check("2026-01-01T00:00:00Z", "Dec 31 23:59:59", "2025-12-31T23:59:59Z");

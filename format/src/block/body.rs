@@ -10,6 +10,7 @@ use super::spine::{Place, Spine};
 use crate::column::{Ints, Texts, Utf8Texts};
 use crate::cursor::{Cursor, unzigzag};
 use crate::error::DecodeError;
+use crate::limits::BLOCK_DEBUG_MAX;
 use crate::record::{
     DebugEntry, ErrorInfo, ErrorKind, Event, HttpVersion, Json, Lifecycle, LogSource, Method,
     Process, Request, Response, ResponseFinished,
@@ -236,7 +237,7 @@ impl<'a> ErrorsFixed<'a> {
         let width = cursor.u8("width of debug counts")?;
         let counts = Ints::take(cursor, "debug counts", count, width)?;
         // Each entry needs at least one byte of text further on.
-        let limit = cursor.remaining() as u64;
+        let limit = cursor.remaining().min(BLOCK_DEBUG_MAX) as u64;
         let mut debug_starts = vec![0];
         let mut total = 0_u64;
         for debug_count in counts.iter() {

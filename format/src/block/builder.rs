@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::opaque;
 use super::requests::Requests;
-use super::size::text_len;
+use super::size::Size;
 use crate::codec::Compressor;
 use crate::column::{IntColumn, TextColumn};
 use crate::cursor::zigzag;
@@ -18,7 +18,8 @@ use crate::header::{
 };
 use crate::level::Level;
 use crate::limits::{
-    BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, SECTION_BYTES_MAX, SEQUENCE_MAX,
+    BLOCK_DEBUG_MAX, BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, SECTION_BYTES_MAX,
+    SEQUENCE_MAX,
 };
 use crate::record::{
     ErrorInfo, ErrorKind, Event, LogSource, Method, Process, Record, Request, RequestId, Response,
@@ -180,8 +181,8 @@ impl BlockBuilder {
     /// the record is older than the last one, [`PushError::Sequence`] that more numbers were
     /// skipped than there are, the rest that no block can hold the record.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), PushError> {
-        let text_len = text_len(&record.event)?;
-        let delta = self.admit(record.time, text_len)?;
+        let size = Size::of(&record.event)?;
+        let delta = self.admit(record.time, size)?;
         if self.is_empty() {
             self.min = record.time;
         }
@@ -190,13 +191,13 @@ impl BlockBuilder {
         self.sequence_gaps.push(self.gap);
         self.gaps += self.gap;
         self.gap = 0;
-        self.text_len += text_len;
+        self.text_len += size.bytes;
         self.push_event(&record.event, record.time);
         Ok(())
     }
 
     /// The time since the last record, if a record of this time and size can be added.
-    fn admit(&self, time: Timestamp, text_len: usize) -> Result<u64, PushError> {
+    fn admit(&self, time: Timestamp, size: Size) -> Result<u64, PushError> {
         if self.is_empty() {
             return Ok(0);
         }
@@ -209,7 +210,8 @@ impl BlockBuilder {
         let full = self.shapes.len() >= BLOCK_RECORDS_MAX
             || self.requests.len() >= BLOCK_REQUESTS_MAX
             || time.micros_since(self.min) > BLOCK_SPAN_US_MAX
-            || self.section_len_max() + text_len > SECTION_BYTES_MAX;
+            || self.debug_ages.len() + size.debug > BLOCK_DEBUG_MAX
+            || self.section_len_max() + size.bytes > SECTION_BYTES_MAX;
         if full { Err(PushError::Full) } else { Ok(time.micros_since(self.last)) }
     }
 

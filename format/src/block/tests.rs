@@ -10,8 +10,8 @@ use crate::error::PushError;
 use crate::header::{BlockFlags, Origin, SyncMarker, WriterId};
 use crate::level::{Level, LevelSet};
 use crate::limits::{
-    BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, SECTION_BYTES_MAX, SEQUENCE_MAX,
-    TEXT_BYTES_MAX,
+    BLOCK_DEBUG_MAX, BLOCK_RECORDS_MAX, BLOCK_REQUESTS_MAX, BLOCK_SPAN_US_MAX, SECTION_BYTES_MAX,
+    SEQUENCE_MAX, TEXT_BYTES_MAX,
 };
 use crate::record::{
     ClockStep, DebugEntry, ErrorInfo, ErrorKind, Event, HttpVersion, IoError, Json, Lifecycle,
@@ -308,6 +308,15 @@ fn a_full_block_is_within_every_limit() {
     let (records, parts) = fill(|n| at(0, meta(n)));
     assert_eq!(records, BLOCK_REQUESTS_MAX as u64);
     assert_eq!(parts.decode().unwrap().len(), BLOCK_REQUESTS_MAX);
+
+    // An entry of one byte each; the last record is one too many.
+    let entry = DebugEntry { time: Timestamp::from_micros(0), data: Json::new("1").unwrap() };
+    let entries = vec![entry; BLOCK_DEBUG_MAX / 4];
+    let process = Process::Worker;
+    let (records, parts) =
+        fill(|_| at(0, Event::UncaughtException { process, error: error(&entries) }));
+    assert_eq!(records, 4);
+    assert!(parts.decode().is_ok());
 
     let day = 86_400_000_000;
     let (records, parts) = fill(|n| at(n as i64 * day, meta(0)));

@@ -26,7 +26,7 @@ pub(in crate::import) fn parse<'a>(
     let mut exchange = Exchange::default();
     let mut clock = Clock { times, text: "", moment: None };
     let mut lines = Lines::new(text);
-    while let Some((index, line)) = lines.next() {
+    for (index, line) in lines.by_ref() {
         if line.trim_ascii().is_empty() {
             continue;
         }
@@ -47,7 +47,8 @@ pub(in crate::import) fn fits(line: &str, times: &mut Times) -> Option<bool> {
     let mut clock = Clock { times, text: "", moment: None };
     read(line, &mut exchange, &mut clock, &batch)?;
     let combined = |name: &str| matches!(name, "referer" | "userAgent");
-    let more = exchange.meta.iter().any(|(name, _)| combined(name)) || line.ends_with("\"-\" \"-\"");
+    let more =
+        exchange.meta.iter().any(|(name, _)| combined(name)) || line.ends_with("\"-\" \"-\"");
     Some(more || !exchange.extra.is_empty())
 }
 

@@ -100,9 +100,8 @@ fn reader(delimiter: u8, text: &[u8]) -> Reader<&[u8]> {
 fn named(name: String) -> (Column, String) {
     let lower = name.to_ascii_lowercase();
     let column = match lower.as_str() {
-        "remotehost" | "remote_host" | "remote_addr" | "client" | "client_ip" | "clientip" | "ip" => {
-            Column::Client
-        }
+        "remotehost" | "remote_host" | "remote_addr" | "client" | "client_ip" | "clientip"
+        | "ip" => Column::Client,
         "request" | "request_line" => Column::Request,
         "method" | "request_method" => Column::Method,
         "url" | "uri" | "path" | "request_uri" => Column::Url,
@@ -133,7 +132,11 @@ mod tests {
             let layout = Layout::detect(header).unwrap();
             assert_eq!((layout.delimiter, layout.is_access), (delimiter, is_access), "{header}");
         };
-        check("\"remotehost\",\"rfc931\",\"authuser\",\"date\",\"request\",\"status\",\"bytes\"\n", b',', true);
+        check(
+            "\"remotehost\",\"rfc931\",\"authuser\",\"date\",\"request\",\"status\",\"bytes\"\n",
+            b',',
+            true,
+        );
         check("Timestamp;Level;Text\n1;2;3", b';', false);
         check("time\tmethod\tpath", b'\t', true);
         check("ip,time,method", b',', false);
@@ -141,7 +144,9 @@ mod tests {
 
     #[test]
     fn what_names_no_time_is_no_table() {
-        for header in ["", "a,b,c", "time", "2026-02-03 14:05:06,789 INFO x", "at the time, he said"] {
+        for header in
+            ["", "a,b,c", "time", "2026-02-03 14:05:06,789 INFO x", "at the time, he said"]
+        {
             assert_eq!(Layout::detect(header), None, "{header}");
         }
     }

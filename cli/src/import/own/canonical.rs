@@ -3,8 +3,8 @@
 //! Any difference, however harmless, ends in `None`, and the general parser has its turn.
 
 use logq_format::{
-    Event, HttpVersion, Json, Level, LogSource, Method, Origin, Record, Request, RequestId, Response,
-    ResponseFinished, Timestamp, WorkerId, WriterId,
+    Event, HttpVersion, Json, Level, LogSource, Method, Origin, Record, Request, RequestId,
+    Response, ResponseFinished, Timestamp, WorkerId, WriterId,
 };
 use serde_json::value::RawValue;
 
@@ -107,9 +107,9 @@ fn measures(scan: &mut Scan<'_>) -> Option<(Option<u64>, Option<u64>)> {
         None => None,
     };
     let duration_us = match scan.eat(",\"durationMs\":") {
-        Some(()) => Some(exact_millis_to_us(
-            scan.take_while(|byte| byte.is_ascii_digit() || byte == b'.'),
-        )?),
+        Some(()) => {
+            Some(exact_millis_to_us(scan.take_while(|byte| byte.is_ascii_digit() || byte == b'.'))?)
+        }
         None => None,
     };
     end(scan)?;

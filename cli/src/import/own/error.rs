@@ -95,7 +95,10 @@ pub(super) fn error_info<'a>(json: &'a str, batch: &Batch<'a>) -> Option<(ErrorI
 }
 
 fn debug_entry<'a>(entry: &DebugFields<'a>, batch: &Batch<'a>) -> Option<DebugEntry<'a>> {
-    Some(DebugEntry { time: entry.timestamp.parse().ok()?, data: own_json(entry.data.get(), batch)? })
+    Some(DebugEntry {
+        time: entry.timestamp.parse().ok()?,
+        data: own_json(entry.data.get(), batch)?,
+    })
 }
 
 /// The data of a LOST record.

@@ -43,7 +43,8 @@ fn word(line: &str) -> Option<Level> {
 
 /// Whether a word between these two bytes, behind another word, is meant as the level.
 fn stands_out(word: &str, word_before: &str, before: Option<u8>, behind: Option<u8>) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/');
+    let is_part =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/');
     if before.is_some_and(is_part) || behind.is_some_and(|byte| is_part(byte) && byte != b'-') {
         // `error_log`, `java.lang.Error`, `no-error`; but `ERROR-` and `.ERROR:` are levels.
         return before == Some(b'.') && behind == Some(b':') && is_capitals(word);

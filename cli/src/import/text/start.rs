@@ -86,7 +86,8 @@ fn behind_bar(line: &str, times: &mut Times) -> Option<Timestamp> {
 fn of_access_line(line: &str, times: &mut Times) -> Option<Timestamp> {
     let bracket = line.bytes().take(ACCESS_TIME_AT_MAX).position(|byte| byte == b'[')?;
     let text = line.get(bracket + 1..)?;
-    let looks_right = text.as_bytes().get(2) == Some(&b'/') && text.as_bytes().get(6) == Some(&b'/');
+    let looks_right =
+        text.as_bytes().get(2) == Some(&b'/') && text.as_bytes().get(6) == Some(&b'/');
     if !looks_right {
         return None;
     }

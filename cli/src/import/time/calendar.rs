@@ -64,8 +64,7 @@ impl Civil {
     /// Microseconds since the epoch, if the place were at UTC; `None` if there is no such date.
     pub(super) fn local_us(&self, year: i64) -> Option<i64> {
         let days = days_from_civil(year, self.month, self.day)?;
-        let seconds =
-            days * SECONDS_PER_DAY + self.hour * 3_600 + self.minute * 60 + self.second;
+        let seconds = days * SECONDS_PER_DAY + self.hour * 3_600 + self.minute * 60 + self.second;
         Some(seconds * 1_000_000 + self.micros)
     }
 }
@@ -223,15 +222,11 @@ fn day_month_year(scan: &mut Scan<'_>, civil: &mut Civil) -> Option<()> {
 
 fn compact_date(scan: &mut Scan<'_>, civil: &mut Civil) -> Option<()> {
     let mut ahead = *scan;
-    civil.year = Year::Given(signed(ahead.fixed(4)?));
-    civil.month = signed(ahead.fixed(2)?);
-    if let Some(day) = ahead.fixed(2) {
-        civil.day = signed(day);
-        *scan = ahead;
-        return Some(());
-    }
-    civil.year = Year::Latest;
-    None
+    let (year, month, day) = (ahead.fixed(4)?, ahead.fixed(2)?, ahead.fixed(2)?);
+    civil.year = Year::Given(signed(year));
+    (civil.month, civil.day) = (signed(month), signed(day));
+    *scan = ahead;
+    Some(())
 }
 
 fn separator_of_time(scan: &mut Scan<'_>) -> Option<()> {
@@ -331,7 +326,8 @@ fn numeric_zone(scan: &mut Scan<'_>, spaced: bool) -> Option<i64> {
 /// The position from 1 of a name or of its first three letters.
 fn named(names: &[&str], word: &str) -> Option<i64> {
     let is = |name: &&str| {
-        name.eq_ignore_ascii_case(word) || name.get(..3).is_some_and(|n| n.eq_ignore_ascii_case(word))
+        name.eq_ignore_ascii_case(word)
+            || name.get(..3).is_some_and(|n| n.eq_ignore_ascii_case(word))
     };
     names.iter().position(is).and_then(|index| i64::try_from(index + 1).ok())
 }

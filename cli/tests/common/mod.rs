@@ -1,0 +1,102 @@
+//! What the command's tests share: running the real binary on stores in scratch directories.
+
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A scratch directory to run the command in.
+pub struct Scratch {
+    directory: tempfile::TempDir,
+}
+
+/// What a run of the command gave.
+#[derive(Debug)]
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A command in the scratch directory, in UTC, without the user's settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_remove("LOGQ_DIR")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
+            .env("LOGQ_TZ", "UTC");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        Run::from(self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
+        let mut command = self.command(arguments);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // A command that fails early closes its input; that is not this side's failure.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        Run::from(child.wait_with_output().unwrap())
+    }
+
+    /// Makes the store `name` of JSON lines.
+    pub fn store(&self, name: &str, lines: &str) -> Run {
+        let run = self.run_with_input(&["import", "--to", name, "-"], lines.as_bytes());
+        assert_eq!(run.code, 0, "{run:?}");
+        run
+    }
+
+    /// The segments of a store.
+    pub fn segments(&self, store: &str) -> Vec<PathBuf> {
+        let mut paths: Vec<_> = std::fs::read_dir(self.path(store))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "logq"))
+            .collect();
+        paths.sort();
+        paths
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+}
+
+/// The store most tests ask: a small cluster for a minute.
+pub const CLUSTER: &str = r#"{"timestamp":"2026-02-03T14:00:00.000000Z","level":"INFO","type":"LIFECYCLE","workerId":null,"writer":1,"seq":0,"event":"STARTING_UP"}
+{"timestamp":"2026-02-03T14:00:01.000000Z","level":"INFO","type":"LIFECYCLE","workerId":3,"writer":1,"seq":1,"event":"WORKER_SPAWNED"}
+{"timestamp":"2026-02-03T14:00:02.000001Z","level":"INFO","type":"REQUEST","workerId":3,"writer":2,"seq":0,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","ipAddress":"192.0.2.7","httpVersion":"1.1","method":"GET","url":"/cart?item=7"}
+{"timestamp":"2026-02-03T14:00:02.100000Z","level":"INFO","type":"REQUEST_META","workerId":3,"writer":2,"seq":1,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","data":{"user":"ann"}}
+{"timestamp":"2026-02-03T14:00:02.200000Z","level":"WARN","type":"LOG","workerId":3,"writer":2,"seq":2,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","data":{"message":"slow \u001b[31mdisk","ms":250}}
+{"timestamp":"2026-02-03T14:00:02.300000Z","level":"ERROR","type":"RESPONSE","workerId":3,"writer":2,"seq":3,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","statusCode":500,"bytes":312,"durationMs":299.999,"error":{"stack":"Error: no stock\n  at order\n  at main","properties":{"sku":7},"debug":[{"timestamp":"2026-02-03T14:00:02.250000Z","data":{"sql":"SELECT 1"}}]}}
+{"timestamp":"2026-02-03T14:00:02.300500Z","level":"INFO","type":"RESPONSE_FINISHED","workerId":3,"writer":2,"seq":4,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","bytes":312}
+{"timestamp":"2026-02-03T14:00:30.000000Z","level":"WARN","type":"LIFECYCLE","workerId":3,"writer":1,"seq":2,"event":"WORKER_EXITED","signal":"SIGKILL"}
+{"timestamp":"2026-02-03T14:00:59.999999Z","level":"INFO","type":"LOG","workerId":null,"writer":1,"seq":3,"data":["last",1.50]}
+"#;

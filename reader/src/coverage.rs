@@ -1,0 +1,147 @@
+//! How far the answers of a snapshot are final, as far as its segments tell.
+//!
+//! Whether a writer of the last roster still lives is known to the kernel alone; asking for that is
+//! left to whoever has the store's lock file.
+
+use std::collections::BTreeMap;
+
+use logq_format::{BlockFlags, BlockHeader, BlockKind, Claims, Member, Timestamp, WriterId};
+
+use crate::hop::{Batch, Hop, Until};
+use crate::report::{Coverage, Holder};
+use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
+use crate::seek::{DATA_START, Seek};
+use crate::segment::Segment;
+use crate::view::View;
+
+/// The coverage of all stores together: what every one of them covers.
+pub(crate) fn coverage(segments: &[Segment]) -> Coverage {
+    let mut whole: Option<Coverage> = None;
+    for store in segments.chunk_by(|a, b| a.store() == b.store()) {
+        let one = coverage_of_store(store);
+        whole = Some(match whole {
+            None => one,
+            Some(other) => both(one, other),
+        });
+    }
+    let mut whole = whole.unwrap_or_default();
+    whole.holding.sort_by_key(|holder| (holder.floor, holder.origin));
+    whole
+}
+
+fn both(one: Coverage, mut other: Coverage) -> Coverage {
+    other.holding.extend(one.holding);
+    Coverage {
+        first: one.first.into_iter().chain(other.first).min(),
+        last: one.last.into_iter().chain(other.last).max(),
+        watermark: one.watermark.zip(other.watermark).map(|(a, b)| a.min(b)),
+        holding: other.holding,
+    }
+}
+
+fn coverage_of_store(segments: &[Segment]) -> Coverage {
+    let first = segments.iter().find_map(first_time);
+    let mut last = None;
+    for segment in segments.iter().rev() {
+        let Some(end) = End::of(segment) else { continue };
+        last = last.max(end.last);
+        if let Some(roster) = end.roster {
+            let holding: Vec<_> = roster.writers.into_values().collect();
+            let floor = holding.iter().map(|holder| holder.floor).min();
+            let watermark = floor.unwrap_or(Timestamp::MAX).max(roster.watermark);
+            return Coverage { first, last, watermark: Some(watermark), holding };
+        }
+    }
+    Coverage { first, last, watermark: None, holding: Vec::new() }
+}
+
+/// The earliest time among the first blocks of a segment.
+fn first_time(segment: &Segment) -> Option<Timestamp> {
+    let marker = segment.head().ok()?.marker;
+    let mut hop = Hop::new(segment, marker, DATA_START);
+    let mut first = None;
+    loop {
+        let until = Until { offset: u64::MAX, claims: true, blocks: BATCH_BLOCKS_MAX };
+        let batch = hop.batch(until);
+        let times = records(&batch).map(|header| header.min);
+        first = times.chain(first).min();
+        // Behind claims with this watermark nothing earlier comes.
+        let proven = batch.claims.last().is_some_and(|c| first.is_some_and(|t| c.watermark >= t));
+        if batch.at_end || proven || (batch.claims.is_empty() && first.is_some()) {
+            return first;
+        }
+    }
+}
+
+fn records(batch: &Batch) -> impl Iterator<Item = &BlockHeader> {
+    let headers = batch.blocks.iter().map(|block| &block.header);
+    headers.filter(|header| header.kind == BlockKind::Data && header.records > 0)
+}
+
+/// What the last blocks of a segment tell.
+struct End {
+    last: Option<Timestamp>,
+    roster: Option<Roster>,
+}
+
+/// Who may still append.
+struct Roster {
+    writers: BTreeMap<WriterId, Holder>,
+    watermark: Timestamp,
+}
+
+impl End {
+    /// Looks back from the end of a segment to the last claims, and if there are none, not too far.
+    fn of(segment: &Segment) -> Option<Self> {
+        let marker = segment.head().ok()?.marker;
+        let mut seek = Seek::new(segment, marker);
+        let mut stride = STRIDE_BYTES;
+        loop {
+            let from = segment.len().saturating_sub(stride).max(DATA_START);
+            let last_try = from == DATA_START || stride >= STRIDE_BYTES_MAX;
+            if let Some(start) = seek.first_block(from, segment.len()) {
+                let mut hop = Hop::new(segment, marker, start);
+                let until = Until { offset: u64::MAX, claims: false, blocks: usize::MAX };
+                let batch = hop.batch(until);
+                let claims = batch.claims.iter().rev().find(|claims| claims.covered >= start);
+                if claims.is_some() || last_try {
+                    let last = records(&batch).map(|header| header.max).max();
+                    let roster = claims.map(|claims| Roster::at_end(segment, &batch, claims));
+                    return Some(Self { last, roster });
+                }
+            } else if last_try {
+                return None;
+            }
+            stride *= 2;
+        }
+    }
+}
+
+impl Roster {
+    /// The writers of the claims, and what became of them since.
+    fn at_end(segment: &Segment, batch: &Batch, claims: &Claims) -> Self {
+        let members = claims.roster.iter().map(|member| (member.origin.writer, holder(member)));
+        let mut roster = Self { writers: members.collect(), watermark: claims.watermark };
+        let mut view = View::new(segment);
+        for block in batch.blocks.iter().filter(|block| block.offset >= claims.covered) {
+            let header = &block.header;
+            if header.kind == BlockKind::Join
+                && let Ok(stored) = view.block(block.offset, header)
+                && let Ok(member) = Member::decode_join(&stored)
+            {
+                roster.writers.insert(header.origin.writer, holder(&member));
+            }
+            if header.flags.contains(BlockFlags::LEAVING) {
+                roster.writers.remove(&header.origin.writer);
+            } else if let Some(holder) = roster.writers.get_mut(&header.origin.writer) {
+                holder.floor = holder.floor.max(header.max);
+            }
+        }
+        roster
+    }
+}
+
+fn holder(member: &Member) -> Holder {
+    let Member { origin, floor, pid, slot, .. } = *member;
+    Holder { origin, floor, pid, slot }
+}

@@ -1,0 +1,1 @@
+//! Damage is told beside the records.

@@ -1,0 +1,95 @@
+//! What decoding needs and what is costly to make: decompressors, dictionaries, buffers. Kept from
+//! slice to slice.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use logq_format::{Decompressor, Dictionary};
+
+use crate::error::ReadError;
+use crate::segment::Segment;
+
+/// Dictionaries that are kept. Slices go through the segments in order, so few are in use at once;
+/// a store may have thousands, of 64 KiB and more each.
+const DICTIONARIES_MAX: usize = 16;
+
+/// Buffers that one workspace keeps.
+const BUFFERS_MAX: usize = 4;
+
+/// The largest buffer that is kept.
+const BUFFER_BYTES_MAX: usize = 2 << 20;
+
+/// The workspaces of one scan, and the dictionaries of its segments.
+#[derive(Default)]
+pub(crate) struct Workspaces {
+    idle: Mutex<Vec<Workspace>>,
+    dictionaries: Mutex<VecDeque<(u32, Option<Dictionary>)>>,
+}
+
+/// What one thread needs to decode a slice.
+pub(crate) struct Workspace {
+    pub(crate) decompressor: Decompressor,
+    /// The segment whose dictionary the decompressor uses.
+    segment: Option<u32>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Workspaces {
+    pub(crate) fn take(&self) -> Result<Workspace, ReadError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(workspace) => Ok(workspace),
+            None => Ok(Workspace {
+                decompressor: Decompressor::new().map_err(no_decompressor)?,
+                segment: None,
+                buffers: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn give_back(&self, workspace: Workspace) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+    }
+
+    fn dictionary(&self, segments: &[Segment], segment: u32) -> Option<Dictionary> {
+        let mut kept = self.dictionaries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, dictionary)) = kept.iter().find(|(owner, _)| *owner == segment) {
+            return dictionary.clone();
+        }
+        let dictionary = segments.get(segment as usize).and_then(Segment::read_dictionary);
+        kept.truncate(DICTIONARIES_MAX - 1);
+        kept.push_front((segment, dictionary.clone()));
+        dictionary
+    }
+}
+
+impl Workspace {
+    /// Prepares for blocks of another segment.
+    pub(crate) fn turn_to(
+        &mut self,
+        segment: u32,
+        segments: &[Segment],
+        workspaces: &Workspaces,
+    ) -> Result<(), ReadError> {
+        if self.segment != Some(segment) {
+            let dictionary = workspaces.dictionary(segments, segment);
+            self.decompressor.set_dictionary(dictionary.as_ref()).map_err(no_decompressor)?;
+            self.segment = Some(segment);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_MAX {
+            self.buffers.push(buffer);
+        }
+    }
+}
+
+fn no_decompressor(source: std::io::Error) -> ReadError {
+    ReadError::Decompressor { source }
+}

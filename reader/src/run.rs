@@ -50,7 +50,7 @@ pub(crate) fn run<T: Send>(
     let (work, stop) = (&work, &stop);
     let mut remaining =
         limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let widest = rayon::current_num_threads().saturating_mul(2);
+    let widest = rayon::current_num_threads().saturating_add(1);
     // With a limit the first slices often suffice: no use in working on many at once.
     let mut width = if limit.is_some() { 1 } else { widest };
     let mut blocks = pace.first;

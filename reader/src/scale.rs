@@ -44,13 +44,13 @@ pub(crate) const SCAN_PACE: Pace =
 
 /// Blocks in the slices of a count: many, as little is kept of each.
 pub(crate) const TALLY_PACE: Pace =
-    if cfg!(test) { Pace { first: 2, most: 9 } } else { Pace { first: 128, most: 512 } };
+    if cfg!(test) { Pace { first: 2, most: 9 } } else { Pace { first: 32, most: 128 } };
 
 /// A slice ends when its blocks have so many bytes once decompressed.
-pub(crate) const SLICE_RAW_BYTES: u64 = scaled(8 << 20, 3000);
+pub(crate) const SLICE_RAW_BYTES: u64 = scaled(4 << 20, 3000);
 
 /// A slice ends when its blocks have so many records.
-pub(crate) const SLICE_RECORDS: u64 = scaled(1 << 17, 30);
+pub(crate) const SLICE_RECORDS: u64 = scaled(1 << 15, 30);
 
 /// How many segments are looked into at once before the first slice.
 pub(crate) const PRIME_SEGMENTS: usize = if cfg!(test) { 2 } else { 16 };

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use logq_format::{
-    BLOCK_HEADER_LEN, Block, BlockFlags, BlockHeader, BlockKind, DecodeError, Decompressor, Event,
-    FILE_HEADER_LEN, FileHeader, Level, LevelSet, Origin, Record, RecordType, RequestId, Spine,
-    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, decode_dictionary,
+    BLOCK_HEADER_LEN, Block, BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, Decompressor,
+    Event, FILE_HEADER_LEN, FileHeader, Level, LevelSet, Origin, Record, RecordType, RequestId,
+    Spine, StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, decode_dictionary,
     json::write_line,
 };
 
@@ -27,8 +27,8 @@ pub struct NaiveStore {
     /// The sequence numbers between the first and the last known one of each writer that no readable
     /// block holds.
     ///
-    /// Joins and pings make numbers known, rosters do not. The real reader reports those of them
-    /// that it does not already report as a gap with a header.
+    /// Joins, pings and rosters make numbers known. The real reader reports those of them that it
+    /// does not already report as a gap with a header.
     pub missing: BTreeSet<(WriterId, u64)>,
     /// Rare records with fields that the format does not allow.
     pub spoiled: u64,
@@ -140,7 +140,9 @@ impl NaiveStore {
         for (number, bytes) in segments {
             let mut segment = Segment::new(bytes.as_ref());
             segment.read(&mut store);
-            segment.readable.iter().for_each(|header| Numbers::note(&mut numbers, header));
+            for sighting in &segment.sightings {
+                Numbers::note(&mut numbers, sighting);
+            }
             store.gaps.extend(segment.gaps.into_iter().map(|gap| (*number, gap)));
         }
         store.missing = numbers
@@ -177,29 +179,34 @@ pub fn blocks(bytes: &[u8]) -> Vec<(u64, BlockHeader)> {
     segment.blocks
 }
 
+/// Sequence numbers of a writer that a readable block holds, or which one comes next.
+#[derive(Debug)]
+struct Sighting {
+    writer: WriterId,
+    numbers: Range<u64>,
+    is_sparse: bool,
+}
+
 /// What is known of the sequence numbers of one writer.
 #[derive(Debug)]
 struct Numbers {
-    first: u64,
-    /// One more than the last that the writer is known to have used.
-    end: u64,
+    known: Range<u64>,
     seen: BTreeSet<u64>,
     is_sparse: bool,
 }
 
 impl Numbers {
-    /// Takes note of a readable block: its numbers, or which one comes next.
-    fn note(numbers: &mut BTreeMap<WriterId, Self>, header: &BlockHeader) {
-        let (start, end) = (header.sequence, header.sequence + u64::from(header.records));
-        let unknown = || Self { first: start, end, seen: BTreeSet::new(), is_sparse: false };
-        let known = numbers.entry(header.origin.writer).or_insert_with(unknown);
-        (known.first, known.end) = (known.first.min(start), known.end.max(end));
-        known.seen.extend(start..end);
-        known.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
+    fn note(numbers: &mut BTreeMap<WriterId, Self>, sighting: &Sighting) {
+        let new = &sighting.numbers;
+        let unknown = || Self { known: new.clone(), seen: BTreeSet::new(), is_sparse: false };
+        let entry = numbers.entry(sighting.writer).or_insert_with(unknown);
+        entry.known = entry.known.start.min(new.start)..entry.known.end.max(new.end);
+        entry.seen.extend(new.clone());
+        entry.is_sparse |= sighting.is_sparse;
     }
 
     fn missing(&self) -> impl Iterator<Item = u64> {
-        let known = if self.is_sparse { 0..0 } else { self.first..self.end };
+        let known = if self.is_sparse { 0..0 } else { self.known.clone() };
         known.filter(|number| !self.seen.contains(number))
     }
 }
@@ -209,15 +216,15 @@ struct Segment<'a> {
     decompressor: Decompressor,
     /// The blocks of writers, readable or not: offset and header.
     blocks: Vec<(u64, BlockHeader)>,
-    /// Those of them whose content could be read.
-    readable: Vec<BlockHeader>,
+    /// What the readable ones tell about sequence numbers.
+    sightings: Vec<Sighting>,
     gaps: Vec<Range<u64>>,
 }
 
 impl<'a> Segment<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let decompressor = Decompressor::new().expect("zstd makes a context");
-        Self { bytes, decompressor, blocks: Vec::new(), readable: Vec::new(), gaps: Vec::new() }
+        Self { bytes, decompressor, blocks: Vec::new(), sightings: Vec::new(), gaps: Vec::new() }
     }
 
     fn read(&mut self, store: &mut NaiveStore) {
@@ -275,7 +282,7 @@ impl<'a> Segment<'a> {
                 self.blocks.push((offset as u64, block.header().clone()));
             }
             if self.decode(&block, store).is_ok() {
-                self.readable.push(block.header().clone());
+                self.sight(&block);
             } else {
                 if block.check_front().is_ok() && block.check_body().is_ok() {
                     self.gap(offset..end);
@@ -288,6 +295,26 @@ impl<'a> Segment<'a> {
             }
             offset = end;
         }
+    }
+
+    fn sight(&mut self, block: &StoredBlock<'_>) {
+        let header = block.header();
+        let end = header.sequence + u64::from(header.records);
+        self.sightings.push(Sighting {
+            writer: header.origin.writer,
+            numbers: header.sequence..end,
+            is_sparse: header.flags.contains(BlockFlags::SPARSE),
+        });
+        let claims = match header.kind {
+            BlockKind::Ping => Claims::decode_ping(block),
+            _ => Ok(None),
+        };
+        let roster = claims.ok().flatten().map(|claims| claims.roster);
+        self.sightings.extend(roster.into_iter().flatten().map(|member| Sighting {
+            writer: member.origin.writer,
+            numbers: member.sequence..member.sequence,
+            is_sparse: false,
+        }));
     }
 
     /// The block that starts at `offset`, if one does and ends by `end`.

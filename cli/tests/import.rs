@@ -1,5 +1,12 @@
 //! Imports through the real binary: what comes out is what went in.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on shall stop, and a child talks to its parent"
+)]
+
 mod common;
 
 use std::io::Write;
@@ -54,7 +61,8 @@ fn foreign_json_logfmt_and_text_keep_their_times_levels_and_content() {
         "app.jsonl",
         "{\"time\":1770127332125,\"level\":50,\"msg\":\"refused\",\"order\":1e2,\"nested\":{\"a\": [1, 2]}}\n",
     );
-    scratch.write("app.logfmt", "ts=2026-02-03T14:02:13.5Z level=warn msg=\"slow disk\" took=250ms\n");
+    scratch
+        .write("app.logfmt", "ts=2026-02-03T14:02:13.5Z level=warn msg=\"slow disk\" took=250ms\n");
     scratch.write(
         "app.txt",
         "2026-02-03 14:02:14,001 ERROR [main] c.e.Shop - cannot order\n\
@@ -81,7 +89,11 @@ fn foreign_json_logfmt_and_text_keep_their_times_levels_and_content() {
             "2026-02-03T14:02:15.002000Z",
         ]
     );
-    assert!(run.stdout.contains(r#""msg":"refused","order":1e2,"nested":{"a":[1,2]}}"#), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(r#""msg":"refused","order":1e2,"nested":{"a":[1,2]}}"#),
+        "{}",
+        run.stdout
+    );
     assert_eq!(found[1]["data"]["msg"], "slow disk");
     let stack = found[2]["data"]["message"].as_str().unwrap();
     assert!(stack.contains("no stock\n\tat c.e.Shop.order"), "{stack}");

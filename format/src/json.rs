@@ -355,6 +355,8 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{DebugEntry, Json};
+    use crate::timestamp::Timestamp;
     use proptest::prelude::*;
 
     proptest! {
@@ -377,6 +379,42 @@ mod tests {
             let back = whole.parse::<u64>().unwrap() * 1000 + format!("{fraction:0<3}").parse::<u64>().unwrap();
             prop_assert_eq!(back, micros);
         }
+    }
+
+    fn line(event: Event<'_>) -> String {
+        let origin = Origin { writer: crate::header::WriterId(1), worker: None };
+        let mut out = Vec::new();
+        write_line(&mut out, &Record { time: Timestamp::MAX, event }, origin, 2);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fields_that_are_absent_are_left_out() {
+        let head = r#"{"timestamp":"9999-12-31T23:59:59.999999Z","level":"#;
+        let check = |event, expected: &str| assert_eq!(line(event), format!("{head}{expected}\n"));
+        let entry = DebugEntry { time: Timestamp::MIN, data: Json::NULL };
+        let error = |properties, debug: &[DebugEntry<'static>]| {
+            let debug = debug.to_vec().into();
+            ErrorInfo { kind: ErrorKind::Value, text: "no", properties, debug }
+        };
+        let thrown = |error| Event::UncaughtException { process: Process::Master, error };
+        check(
+            thrown(error(None, &[])),
+            r#""CRITICAL","type":"LIFECYCLE","workerId":null,"writer":1,"seq":2,"error":{"value":"no"},"event":"UNCAUGHT_EXCEPTION"}"#,
+        );
+        check(
+            thrown(error(Some(Json::NULL), &[entry])),
+            r#""CRITICAL","type":"LIFECYCLE","workerId":null,"writer":1,"seq":2,"error":{"value":"no","properties":null,"debug":[{"timestamp":"0000-01-01T00:00:00.000000Z","data":null}]},"event":"UNCAUGHT_EXCEPTION"}"#,
+        );
+        let (first, last) = (Timestamp::MIN, Timestamp::MIN);
+        check(
+            Event::Lost(Lost { counts: [0; 6], first, last, reason: "" }),
+            r#""WARN","type":"LOST","workerId":null,"writer":1,"seq":2,"data":{"counts":{},"first":"0000-01-01T00:00:00.000000Z","last":"0000-01-01T00:00:00.000000Z","reason":""}}"#,
+        );
+        check(
+            Event::Unknown { kind: 100, payload: &[1, 0xAB] },
+            r#""INFO","type":"UNKNOWN","workerId":null,"writer":1,"seq":2,"data":{"kind":100,"payload":"01ab"}}"#,
+        );
     }
 
     #[test]

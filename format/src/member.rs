@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn nobody_joins_in_the_name_of_another() {
+        let marker = SyncMarker::from_random(MARKER);
+        let (joining, other) = (member(5, Some(2)), member(6, Some(2)));
+        let mut body = Vec::new();
+        joining.encode(&mut body);
+        let mut bytes = Vec::new();
+        let header = BlockHeader::empty(BlockKind::Join, other.origin, other.floor, 0);
+        append_plain(header, &body, marker, &mut bytes);
+        let refused = DecodeError::Invalid { what: "joining member", found: 5 };
+        assert_eq!(Member::decode_join(&stored(&bytes)), Err(refused));
+    }
+
+    #[test]
     fn a_sign_of_life_claims_nothing_about_the_file() {
         let marker = SyncMarker::from_random(MARKER);
         let mut bytes = Vec::new();

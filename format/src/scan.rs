@@ -39,7 +39,8 @@ impl<'a> Window<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// A block starts at `offset`. Its header is right; its sections are not checked yet, unless
-    /// the block is the last one before damage.
+    /// the block is the last one before damage. Who finds a checksum wrong goes on with
+    /// [`Scan::inside`].
     Block {
         /// Where in the file the block starts.
         offset: u64,

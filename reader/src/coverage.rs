@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use logq_format::{BlockFlags, BlockHeader, BlockKind, Claims, Member, Timestamp, WriterId};
 
-use crate::hop::{Batch, Hop, Until};
+use crate::hop::{Batch, Hop, Stop, Until};
 use crate::report::{Coverage, Holder};
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::{DATA_START, Seek};
@@ -67,7 +67,7 @@ fn first_time(segment: &Segment) -> Option<Timestamp> {
         first = times.chain(first).min();
         // Behind claims with this watermark nothing earlier comes.
         let proven = batch.claims.last().is_some_and(|c| first.is_some_and(|t| c.watermark >= t));
-        if batch.at_end || proven || (batch.claims.is_empty() && first.is_some()) {
+        if batch.stop == Stop::End || proven || (batch.claims.is_empty() && first.is_some()) {
             return first;
         }
     }

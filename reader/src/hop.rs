@@ -35,9 +35,21 @@ pub(crate) struct Batch {
     pub(crate) gaps: Vec<Gap>,
     /// The claims met.
     pub(crate) claims: Vec<Claims>,
-    /// Whether nothing follows.
-    pub(crate) at_end: bool,
+    /// Why it ends where it does.
+    pub(crate) stop: Stop,
     pub(crate) bytes_read: u64,
+}
+
+/// Why a batch ends where it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It has enough: there may be more.
+    #[default]
+    Enough,
+    /// What follows was not asked for.
+    Offset,
+    /// The segment ends.
+    End,
 }
 
 /// When a batch is complete.
@@ -79,11 +91,17 @@ impl<'s> Hop<'s> {
         let mut batch = Batch::default();
         while batch.blocks.len() < until.blocks {
             match self.step() {
-                Found::Block(block) if block.offset >= until.offset => break,
-                Found::Gap(gap) if gap.range.start >= until.offset => break,
+                Found::Block(block) if block.offset >= until.offset => {
+                    batch.stop = Stop::Offset;
+                    break;
+                }
+                Found::Gap(gap) if gap.range.start >= until.offset => {
+                    batch.stop = Stop::Offset;
+                    break;
+                }
                 Found::Gap(gap) => batch.gaps.push(gap),
                 Found::End => {
-                    batch.at_end = true;
+                    batch.stop = Stop::End;
                     break;
                 }
                 Found::Block(block) => {

@@ -3,7 +3,7 @@
 
 use logq_format::{Claims, SyncMarker, Timestamp};
 
-use crate::hop::{Batch, Hop, Until};
+use crate::hop::{Batch, Hop, Stop, Until};
 use crate::report::Cause;
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::{DATA_START, Seek};
@@ -113,7 +113,7 @@ impl<'s> Strand<'s> {
         if let Some(claims) = batch.claims.last() {
             self.bound = self.bound.max(self.timeline.place(claims.watermark));
         }
-        let has_last = batch.at_end;
+        let has_last = batch.stop == Stop::End;
         let beyond = self.until.is_some_and(|until| self.bound >= self.timeline.place(until));
         if !has_last && !beyond {
             self.state = State::Up(hop);
@@ -151,7 +151,7 @@ impl<'s> Strand<'s> {
                     if self.since.is_none_or(|since| claims.now >= since) {
                         self.state = State::Down { marker, end: claims.covered, stride };
                     }
-                    let has_last = batch.at_end;
+                    let has_last = batch.stop == Stop::End;
                     return Advance { batch, has_first: false, has_last, unreadable: None };
                 }
             }
@@ -164,8 +164,8 @@ impl<'s> Strand<'s> {
     fn go_through_rest(&mut self, mut hop: Box<Hop<'s>>, end: u64) -> Advance {
         let until = Until { offset: end, claims: false, blocks: BATCH_BLOCKS_MAX };
         let batch = hop.batch(until);
-        let (more, has_last) = (batch.blocks.len() >= BATCH_BLOCKS_MAX, batch.at_end);
-        if more {
+        let has_last = batch.stop == Stop::End;
+        if batch.stop == Stop::Enough {
             self.state = State::Rest { hop, end };
         }
         Advance { batch, has_first: false, has_last, unreadable: None }

@@ -1,7 +1,6 @@
-//! Tests of the whole reader: answers compared with those of a model that decodes everything.
+//! Tests of the whole reader.
 
 mod cluster;
 mod damage;
 mod equivalence;
-mod model;
 mod sources;

@@ -347,7 +347,10 @@ impl Simulation {
         let wall = self.wall();
         let control_page = self.random.bool();
         pinger.sees(wall);
-        let members = self.processes.iter_mut().filter(|other| other.segment == pinger.segment);
+        let members = self
+            .processes
+            .iter_mut()
+            .filter(|other| other.segment == pinger.segment && !other.killed);
         let mut roster = vec![pinger.member()];
         for other in members {
             // With a control page an idle process is known to write nothing earlier than now.

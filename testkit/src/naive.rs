@@ -27,8 +27,8 @@ pub struct NaiveStore {
     /// The sequence numbers between the first and the last known one of each writer that no readable
     /// block holds.
     ///
-    /// Joins, pings and rosters make numbers known. The real reader reports those of them that it
-    /// does not already report as a gap with a header.
+    /// Joins, pings, rosters and the headers of unreadable blocks make numbers known. The real
+    /// reader reports those of them that it does not already report as a gap with a header.
     pub missing: BTreeSet<(WriterId, u64)>,
     /// Rare records with fields that the format does not allow.
     pub spoiled: u64,
@@ -179,11 +179,12 @@ pub fn blocks(bytes: &[u8]) -> Vec<(u64, BlockHeader)> {
     segment.blocks
 }
 
-/// Sequence numbers of a writer that a readable block holds, or which one comes next.
+/// Sequence numbers of a writer that a block holds, or which one comes next.
 #[derive(Debug)]
 struct Sighting {
     writer: WriterId,
     numbers: Range<u64>,
+    is_readable: bool,
     is_sparse: bool,
 }
 
@@ -201,7 +202,7 @@ impl Numbers {
         let unknown = || Self { known: new.clone(), seen: BTreeSet::new(), is_sparse: false };
         let entry = numbers.entry(sighting.writer).or_insert_with(unknown);
         entry.known = entry.known.start.min(new.start)..entry.known.end.max(new.end);
-        entry.seen.extend(new.clone());
+        entry.seen.extend(new.clone().filter(|_| sighting.is_readable));
         entry.is_sparse |= sighting.is_sparse;
     }
 
@@ -216,7 +217,7 @@ struct Segment<'a> {
     decompressor: Decompressor,
     /// The blocks of writers, readable or not: offset and header.
     blocks: Vec<(u64, BlockHeader)>,
-    /// What the readable ones tell about sequence numbers.
+    /// What they tell about sequence numbers.
     sightings: Vec<Sighting>,
     gaps: Vec<Range<u64>>,
 }
@@ -281,9 +282,9 @@ impl<'a> Segment<'a> {
             if block.header().kind != BlockKind::Dictionary {
                 self.blocks.push((offset as u64, block.header().clone()));
             }
-            if self.decode(&block, store).is_ok() {
-                self.sight(&block);
-            } else {
+            let is_readable = self.decode(&block, store).is_ok();
+            self.sight(&block, is_readable);
+            if !is_readable {
                 if block.check_front().is_ok() && block.check_body().is_ok() {
                     self.gap(offset..end);
                 } else {
@@ -297,12 +298,13 @@ impl<'a> Segment<'a> {
         }
     }
 
-    fn sight(&mut self, block: &StoredBlock<'_>) {
+    fn sight(&mut self, block: &StoredBlock<'_>, is_readable: bool) {
         let header = block.header();
         let end = header.sequence + u64::from(header.records);
         self.sightings.push(Sighting {
             writer: header.origin.writer,
             numbers: header.sequence..end,
+            is_readable,
             is_sparse: header.flags.contains(BlockFlags::SPARSE),
         });
         let claims = match header.kind {
@@ -313,6 +315,7 @@ impl<'a> Segment<'a> {
         self.sightings.extend(roster.into_iter().flatten().map(|member| Sighting {
             writer: member.origin.writer,
             numbers: member.sequence..member.sequence,
+            is_readable,
             is_sparse: false,
         }));
     }

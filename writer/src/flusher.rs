@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use logq_format::{BlockFlags, Compressor};
 
@@ -18,6 +18,9 @@ const IDLE_ROUNDS_MAX: u32 = 25;
 /// The pause after a failed write, doubled with each failure up to the second value.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a newer segment is looked for at least.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long closing tries to get the last blocks onto a disk that refuses them.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
@@ -35,6 +38,9 @@ pub(crate) struct Flusher {
     waiting: Option<Box<Pending>>,
     pause: Duration,
     idle_rounds: u32,
+    /// The store's time of change at the last look for a newer segment, and when that was.
+    store_changed: Option<SystemTime>,
+    last_look: Instant,
     last_append: Instant,
     last_ping: Instant,
     /// When closing began.
@@ -54,6 +60,8 @@ impl Flusher {
             waiting: None,
             pause: RETRY_PAUSE,
             idle_rounds: 0,
+            store_changed: None,
+            last_look: now,
             last_append: now,
             last_ping: now,
             closing: None,
@@ -89,6 +97,7 @@ impl Flusher {
     /// Handles everything in the queue; `false` if the disk did not take a block.
     fn drain(&mut self) -> bool {
         loop {
+            self.follow();
             if let Some(block) = self.stuck.take()
                 && !self.append(block)
             {
@@ -117,8 +126,10 @@ impl Flusher {
                 }
                 Some(Item::Switch(reply)) => {
                     self.switch();
-                    // The caller may have stopped waiting.
-                    let _ = reply.send(Ok(()));
+                    if let Some(reply) = reply {
+                        // The caller may have stopped waiting.
+                        let _ = reply.send(Ok(()));
+                    }
                     self.shared.queue.complete(0);
                 }
                 // `take` waits while the first item is being encoded.
@@ -198,23 +209,70 @@ impl Flusher {
     /// Records that are staged or queued already may be older than what the new segment's watermark
     /// allows. They still go into the segment before; a switch behind them marks where it is left.
     fn rotate(&mut self, path: &Path, reply: Reply) {
-        match self.join_next(path) {
+        match Target::new(path).and_then(|target| self.join_next(target)) {
             Ok((target, joined)) => {
                 let floor = joined.last();
                 self.next = Some((target, joined));
-                self.shared.submit_switch(floor, reply);
+                self.shared.submit_switch(floor, Some(reply));
             }
             // The caller may have stopped waiting.
             Err(error) => drop(reply.send(Err(error))),
         }
     }
 
-    fn join_next(&self, path: &Path) -> Result<(Target, Segment), OpenError> {
-        let target = Target::new(path)?;
+    fn join_next(&self, target: Target) -> Result<(Target, Segment), OpenError> {
         let now = self.shared.options.clock.now().max(self.segment.last());
         let (origin, sequence) = (self.segment.origin(), self.shared.next_sequence());
         let joined = Segment::join(&target, &Joining { origin, sequence, now, may_clamp: true })?;
         Ok((target, joined))
+    }
+
+    /// Goes on in the store's newest segment, if there is a newer one, or if the present one was
+    /// deleted. Costs two system calls for each block.
+    fn follow(&mut self) {
+        if self.next.is_some() {
+            return;
+        }
+        if self.segment.is_deleted() {
+            self.replace_deleted();
+        } else if self.target.is_store() && self.may_have_rotated() {
+            let newest = self.target.newest_number();
+            // A segment that cannot be joined now is tried again with the next look.
+            if newest.is_some_and(|newest| newest > self.segment.number())
+                && let Ok((target, joined)) = self.join_next(self.target.clone())
+            {
+                let floor = joined.last();
+                self.next = Some((target, joined));
+                self.shared.submit_switch(floor, None);
+            }
+        }
+    }
+
+    /// Whether the directory has changed since the last look. Its time of change is coarse, so a
+    /// look is due now and then in any case.
+    fn may_have_rotated(&mut self) -> bool {
+        let changed = self.target.changed();
+        if changed == self.store_changed && self.last_look.elapsed() < LOOK_EVERY {
+            return false;
+        }
+        self.store_changed = changed;
+        self.last_look = Instant::now();
+        true
+    }
+
+    /// Nothing must be appended to a deleted file, so what is queued goes into another segment, one
+    /// that still takes times from the last written one on.
+    fn replace_deleted(&mut self) {
+        let now = self.segment.last();
+        let (origin, sequence) = (self.segment.origin(), self.shared.next_sequence());
+        let joining = Joining { origin, sequence, now, may_clamp: false };
+        if let Ok(joined) = Segment::join(&self.target.store(), &joining) {
+            self.segment = joined;
+            self.use_segment();
+            if self.shared.is_master {
+                self.ping();
+            }
+        }
     }
 
     fn switch(&mut self) {

@@ -48,7 +48,7 @@ impl Shared {
     }
 
     /// Everything staged so far goes to the old segment, everything from `floor` on to the new.
-    pub(crate) fn submit_switch(&self, floor: Timestamp, reply: Reply) {
+    pub(crate) fn submit_switch(&self, floor: Timestamp, reply: Option<Reply>) {
         let mut staging = self.staging();
         staging.seal(&self.queue);
         staging.raise_floor(floor);

@@ -36,8 +36,9 @@ pub(crate) enum Item {
     Encoded(Vec<u8>),
     /// Join another segment.
     Rotate(PathBuf, Reply),
-    /// Everything that must still go into the segment before has gone; go on in the new one.
-    Switch(Reply),
+    /// Everything that must still go into the segment before has gone; go on in the new one and
+    /// answer, if anyone asked for it.
+    Switch(Option<Reply>),
 }
 
 /// Where the caller of `rotate` waits.

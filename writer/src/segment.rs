@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use logq_directory::{Directory, DirectoryLock, NewSegment, SegmentFile, Slot, read_header};
 use logq_format::{
@@ -48,6 +49,21 @@ impl Target {
         Ok(Self { directory: Directory::create(path)?, segment: None })
     }
 
+    /// Whether the newest segment of the store is meant, whichever that is.
+    pub(crate) fn is_store(&self) -> bool {
+        self.segment.is_none()
+    }
+
+    /// When the directory was last changed: a new segment changes it.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        std::fs::metadata(self.directory.path()).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    /// The number of the newest segment.
+    pub(crate) fn newest_number(&self) -> Option<u64> {
+        self.directory.newest().ok().flatten().map(|newest| newest.number)
+    }
+
     /// The whole store, of which any segment will do.
     pub(crate) fn store(&self) -> Self {
         Self { directory: self.directory.clone(), segment: None }
@@ -71,6 +87,7 @@ pub(crate) struct Joining {
 pub(crate) struct Segment {
     directory: Directory,
     path: PathBuf,
+    number: u64,
     file: File,
     marker: SyncMarker,
     dictionary: Option<Dictionary>,
@@ -131,6 +148,7 @@ impl Segment {
         let mut segment = Self {
             directory: directory.clone(),
             path: opened.path,
+            number: opened.header.segment,
             file: opened.file,
             marker: opened.header.marker,
             dictionary: opened.dictionary,
@@ -147,6 +165,17 @@ impl Segment {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The segment's number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the file has no name any more: whatever is appended now is lost.
+    pub(crate) fn is_deleted(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     pub(crate) fn marker(&self) -> SyncMarker {

@@ -1,5 +1,13 @@
 //! Bulk writing: any order of times, identities kept where possible, claims exact both ways.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "a test that cannot go on shall stop, and a child talks to its parent"
+)]
+
 mod common;
 
 use common::read;
@@ -71,7 +79,7 @@ fn identities_are_kept_across_gaps_in_the_sequence() {
     let found = read(store.path());
     let own: Vec<_> = found.records.iter().filter(|r| r.origin == origin).collect();
     assert_eq!(own.iter().map(|r| r.sequence).collect::<Vec<_>>(), [5, 6, 9, 400]);
-    assert_eq!(found.missing, 0, "a sparse sequence is no loss");
+    assert!(found.missing.is_empty(), "a sparse sequence is no loss");
     assert!(found.records.iter().all(|r| r.origin.worker == origin.worker));
 }
 

@@ -1,6 +1,14 @@
 //! How loggers get along with segments: joining, rotating, claims, several processes' worth of
 //! writers, disks that refuse, foreign files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    reason = "a test that cannot go on shall stop, and a child talks to its parent"
+)]
+
 mod common;
 
 use std::fs;
@@ -267,4 +275,54 @@ fn ignore_file_size_signal() {
     use nix::sys::signal::{SigHandler, Signal, signal};
     // SAFETY: no handler is installed.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.unwrap();
+}
+
+#[test]
+fn loggers_of_a_store_follow_rotation_by_themselves() {
+    use logq_directory::{Directory, NewSegment};
+    let store = tempfile::tempdir().unwrap();
+    let quick = LoggerOptions { output_delay: Duration::from_millis(1), ..Default::default() };
+    let log = WorkerLogger::open(store.path(), worker(1), quick).unwrap();
+    let directory = Directory::open(store.path()).unwrap();
+    let mut logged = 0;
+    for round in 0..4 {
+        // What was on its way when the logger noticed still goes into the segment before.
+        for _ in 0..5 {
+            log.info(logged);
+            logged += 1;
+            log.flush().unwrap();
+        }
+        if round < 3 {
+            let lock = directory.lock().unwrap();
+            let now = logq_writer::Clock::now(&logq_writer::SystemClock);
+            directory.create_segment(&lock, &NewSegment::at(now)).unwrap();
+        }
+    }
+    log.close().unwrap();
+    let found = read(store.path());
+    assert_eq!(found.records.len(), logged);
+    let segments = common::segments(store.path());
+    assert_eq!(segments.len(), 4);
+    for (number, segment) in &segments {
+        let records: u32 =
+            common::blocks(segment).iter().map(|(_, header, _)| header.records).sum();
+        assert!(records > 0, "segment {number} was written to");
+    }
+    assert!(found.missing.is_empty());
+}
+
+#[test]
+fn a_segment_that_is_deleted_under_a_writer_is_replaced() {
+    let store = tempfile::tempdir().unwrap();
+    let log = MasterLogger::open(store.path(), LoggerOptions::default()).unwrap();
+    log.info("goes with the file");
+    log.flush().unwrap();
+    let segment = logq_directory::Directory::open(store.path()).unwrap().newest().unwrap().unwrap();
+    fs::remove_file(&segment.path).unwrap();
+    log.info("stays");
+    log.flush().unwrap();
+    log.close().unwrap();
+    let found = read(store.path());
+    assert_eq!(found.records.len(), 1);
+    assert!(found.records[0].line.contains("stays"));
 }

@@ -14,6 +14,7 @@ use crate::import::csv::Layout;
 use crate::import::detect::detect;
 use crate::import::input::{Content, Input, Opened};
 use crate::import::own;
+use crate::import::text::words_before_time;
 use crate::import::time::Times;
 use crate::import::{Format, ImportError, Options};
 
@@ -43,6 +44,8 @@ pub(super) struct Source {
     pub(super) format: Format,
     /// The columns, if it is a table.
     pub(super) layout: Option<Layout>,
+    /// How many words come before the times of its lines, if it is text.
+    pub(super) time_words: usize,
     /// The time of records if no line tells one: when the file was written last.
     pub(super) fallback: Timestamp,
 }
@@ -175,8 +178,14 @@ impl Chunks {
             })),
             Content::Foreign(advice) => {
                 let name = input.to_string();
-                let source =
-                    Source { index, name, format: Format::Text, layout: None, fallback: self.now };
+                let source = Source {
+                    index,
+                    name,
+                    format: Format::Text,
+                    layout: None,
+                    time_words: 0,
+                    fallback: self.now,
+                };
                 chunk.first = true;
                 chunk.damage = Some(Damage::Rest(advice.to_owned()));
                 self.stamp(chunk, Arc::new(source));
@@ -196,6 +205,10 @@ impl Chunks {
             format => format,
         };
         let layout = if format == Format::Csv { Layout::detect(&text) } else { None };
+        let time_words = match format {
+            Format::Text => words_before_time(&text, &mut self.times),
+            _ => 0,
+        };
         // `next` calls this with an input at hand.
         let (index, name, modified) = match &self.current {
             Some(current) => (current.index, current.input.to_string(), current.modified),
@@ -205,7 +218,7 @@ impl Chunks {
             return Err(ImportError::Header { input: name });
         }
         let fallback = modified.unwrap_or(self.now);
-        let source = Arc::new(Source { index, name, format, layout, fallback });
+        let source = Arc::new(Source { index, name, format, layout, time_words, fallback });
         if let Some(current) = &mut self.current {
             current.source = Some(Arc::clone(&source));
             // The first chunk was cut before it was known that rows may span lines.

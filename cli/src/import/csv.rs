@@ -53,8 +53,7 @@ pub(super) fn parse<'a>(
             Ok(true) if std::mem::take(&mut is_header) => {}
             Ok(true) => {
                 let line = record.position().map_or(line, |position| position.line() - 1);
-                fields.clear();
-                fields.extend(record.iter().map(|field| keep_field(field, batch)));
+                keep_fields(&record, &mut fields, batch);
                 if layout.is_access() {
                     read_exchange(&fields, layout, &mut exchange, times);
                     exchange.push(line, ids.id(line), batch);
@@ -73,9 +72,12 @@ pub(super) fn parse<'a>(
         + u64::from(!text.is_empty() && !text.ends_with('\n'));
 }
 
-/// The text was UTF-8, and is cut at ASCII bytes only.
-fn keep_field<'a>(field: &[u8], batch: &Batch<'a>) -> &'a str {
-    batch.keep(std::str::from_utf8(field).unwrap_or_default())
+/// Keeps the fields of a row. The text was UTF-8, and is cut at ASCII bytes only.
+fn keep_fields<'a>(record: &ByteRecord, fields: &mut Vec<&'a str>, batch: &Batch<'a>) {
+    let row = batch.keep(std::str::from_utf8(record.as_slice()).unwrap_or_default());
+    let ranges = (0..record.len()).filter_map(|index| record.range(index));
+    fields.clear();
+    fields.extend(ranges.map(|range| row.get(range).unwrap_or_default()));
 }
 
 fn read_exchange<'a>(

@@ -46,7 +46,8 @@ fn parse_line<'a>(
     let repaired = members::escape_controls(line).map(|repaired| batch.keep(&repaired));
     let repaired = repaired.map(|line| parse_value(index, line, members, times, batch));
     if !matches!(repaired, Some(Ok(()))) {
-        batch.failures.add(index, Reason::NotJson, line, Some(explain(&error)));
+        let detail = batch.failures.is_next_shown().then(|| explain(&error));
+        batch.failures.add(index, Reason::NotJson, line, detail);
     }
 }
 

@@ -39,11 +39,14 @@ impl Parser {
             Format::Jsonl => jsonl::parse(lines, times, &mut batch),
             Format::Logfmt => logfmt::parse(lines, times, &mut batch),
             Format::Common | Format::Combined => access::parse(lines, ids, times, &mut batch),
-            Format::Csv => match &source.layout {
-                Some(layout) => csv::parse(lines, chunk.first, layout, ids, times, &mut batch),
-                None => text::parse(lines, times, &mut batch),
-            },
-            Format::Auto | Format::Text => text::parse(lines, times, &mut batch),
+            Format::Csv => {
+                if let Some(layout) = &source.layout {
+                    csv::parse(lines, chunk.first, layout, ids, times, &mut batch);
+                }
+            }
+            Format::Auto | Format::Text => {
+                text::parse(lines, source.time_words, times, &mut batch);
+            }
         }
         self.entries = batch.entries.len();
         batch

@@ -11,6 +11,7 @@ use logq_format::{Level, Timestamp};
 
 pub(super) use self::severity::level_of;
 use self::start::time_of;
+pub(super) use self::start::words_before_time;
 use crate::import::batch::{Batch, OpenText, write_message};
 use crate::import::parse::Lines;
 use crate::import::time::Times;
@@ -22,14 +23,15 @@ use crate::import::time::Times;
 pub(super) const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// Parses lines of text. The text before the first time and the last record are left open, since
-/// they depend on the lines before and after this chunk.
-pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>) {
+/// they depend on the lines before and after this chunk. `words` is how many words come before the
+/// time of a line, as [`words_before_time`] finds it out.
+pub(super) fn parse<'a>(text: &'a str, words: usize, times: &mut Times, batch: &mut Batch<'a>) {
     let mut open: Option<Open> = None;
     let mut lines = Lines::new(text);
     let mut start = 0;
     while let Some((line, content)) = lines.next() {
         let end = text.len() - lines.rest().len();
-        let time = time_of(content, times);
+        let time = time_of(content, words, times);
         let too_long = |open: &Open| end - open.start > RECORD_BYTES_MAX && start > open.start;
         let next = match (time, &open) {
             (Some(time), _) => Some(Open { time, level: level_of(content), line, start }),

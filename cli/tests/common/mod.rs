@@ -1,41 +1,47 @@
 //! What the command's tests share: running the real binary on stores in scratch directories.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on shall stop"
+)]
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// A scratch directory to run the command in.
-pub struct Scratch {
+pub(crate) struct Scratch {
     directory: tempfile::TempDir,
 }
 
 /// What a run of the command gave.
 #[derive(Debug)]
-pub struct Run {
-    pub stdout: String,
-    pub stderr: String,
-    pub code: i32,
+pub(crate) struct Run {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
 }
 
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
     /// A command in the scratch directory, in UTC, without the user's settings.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
         command
             .args(arguments)
@@ -47,11 +53,11 @@ impl Scratch {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         Run::from(self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
-    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
         let mut command = self.command(arguments);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
@@ -61,14 +67,14 @@ impl Scratch {
     }
 
     /// Makes the store `name` of JSON lines.
-    pub fn store(&self, name: &str, lines: &str) -> Run {
+    pub(crate) fn store(&self, name: &str, lines: &str) -> Run {
         let run = self.run_with_input(&["import", "--to", name, "-"], lines.as_bytes());
         assert_eq!(run.code, 0, "{run:?}");
         run
     }
 
     /// The segments of a store.
-    pub fn segments(&self, store: &str) -> Vec<PathBuf> {
+    pub(crate) fn segments(&self, store: &str) -> Vec<PathBuf> {
         let mut paths: Vec<_> = std::fs::read_dir(self.path(store))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -90,7 +96,7 @@ impl From<Output> for Run {
 }
 
 /// The store most tests ask: a small cluster for a minute.
-pub const CLUSTER: &str = r#"{"timestamp":"2026-02-03T14:00:00.000000Z","level":"INFO","type":"LIFECYCLE","workerId":null,"writer":1,"seq":0,"event":"STARTING_UP"}
+pub(crate) const CLUSTER: &str = r#"{"timestamp":"2026-02-03T14:00:00.000000Z","level":"INFO","type":"LIFECYCLE","workerId":null,"writer":1,"seq":0,"event":"STARTING_UP"}
 {"timestamp":"2026-02-03T14:00:01.000000Z","level":"INFO","type":"LIFECYCLE","workerId":3,"writer":1,"seq":1,"event":"WORKER_SPAWNED"}
 {"timestamp":"2026-02-03T14:00:02.000001Z","level":"INFO","type":"REQUEST","workerId":3,"writer":2,"seq":0,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","ipAddress":"192.0.2.7","httpVersion":"1.1","method":"GET","url":"/cart?item=7"}
 {"timestamp":"2026-02-03T14:00:02.100000Z","level":"INFO","type":"REQUEST_META","workerId":3,"writer":2,"seq":1,"requestId":"6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e","data":{"user":"ann"}}

@@ -328,28 +328,47 @@ fn a_full_block_is_within_every_limit() {
 /// its length was cut to 24 bits.
 #[test]
 fn no_section_outgrows_its_length() {
-    let widest = |n: u64| {
-        let (first, last) = (Timestamp::MIN, Timestamp::MAX);
-        match n % 3 {
-            0 => Event::Lost(Lost { counts: [u64::MAX; 6], first, last, reason: "\0" }),
-            1 => Event::ClockStep(ClockStep { expected: first, found: last }),
-            _ => Event::IoError(IoError { operation: "", code: i32::MIN, path: "", message: "" }),
-        }
-    };
-    let (records, parts) = fill(|n| at(0, widest(n)));
-    assert!(parts.body.len() > SECTION_BYTES_MAX / 2, "{records} records");
-    assert_eq!(parts.header.body.raw_len as usize, parts.body.len());
-    assert_eq!(parts.decode().unwrap().len() as u64, records);
+    let (first, last) = (Timestamp::MIN, Timestamp::MAX);
+    let lost = Event::Lost(Lost { counts: [u64::MAX; 6], first, last, reason: "\0" });
+    let step = Event::ClockStep(ClockStep { expected: first, found: last });
+    let io = Event::IoError(IoError { operation: "", code: i32::MIN, path: "", message: "" });
+    for event in [lost, step, io] {
+        let (records, parts) = fill(|_| at(0, event.clone()));
+        assert_eq!(parts.header.body.raw_len as usize, parts.body.len());
+        assert_eq!(parts.decode().unwrap().len() as u64, records);
+    }
+}
 
-    let text = "x".repeat(TEXT_BYTES_MAX);
-    let text: &'static str = Box::leak(text.into_boxed_str());
-    let (records, parts) = fill(|n| {
-        let text = if n < 3 { text } else { "" };
-        at(0, request(text))
-    });
-    assert!(records > 3);
-    assert!(parts.body.len() <= SECTION_BYTES_MAX);
+/// As much as ever goes in, in columns that need their lengths, where few records leave no slack.
+#[test]
+fn the_fullest_block_is_within_its_section() {
+    let (nul, plain) = ("\0".repeat(TEXT_BYTES_MAX), "1".repeat(TEXT_BYTES_MAX));
+    let thrown = |cut: usize| {
+        let (kind, debug) = (ErrorKind::Value, Vec::new().into());
+        let (text, properties) = (&nul[2..], Json::new(&plain[cut..]));
+        let error = ErrorInfo { kind, text, properties, debug };
+        at(0, Event::UncaughtException { process: Process::Worker, error })
+    };
+    let mut builder = BlockBuilder::new();
+    builder.push(&thrown(0)).unwrap();
+    let pushed = (0..500).find(|cut| builder.push(&thrown(*cut)).is_ok());
+    assert!(pushed.is_some_and(|cut| cut > 0), "a longer one is too long: {pushed:?}");
+    let parts = Parts::finish(builder, 0);
+    assert!(parts.body.len() > SECTION_BYTES_MAX - 256, "{}", parts.body.len());
+    assert_eq!(parts.header.body.raw_len as usize, parts.body.len());
     assert!(parts.decode().is_ok());
+}
+
+/// The places of so many entries would take more memory than the block itself.
+#[test]
+fn more_debug_entries_than_a_block_may_have_are_refused() {
+    let process = Process::Worker;
+    let mut parts = Parts::of(&[at(0, Event::UncaughtException { process, error: error(&[]) })]);
+    let entries = u32::try_from(BLOCK_DEBUG_MAX).unwrap() + 1;
+    parts.body =
+        [&[0, 4], &entries.to_le_bytes()[..], &[0], &vec![0; 2 * BLOCK_DEBUG_MAX]].concat();
+    let error = parts.decode().unwrap_err().to_string();
+    assert_eq!(error, "debug count is 1048577, the limit is 1048576");
 }
 
 #[test]

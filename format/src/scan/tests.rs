@@ -307,6 +307,16 @@ fn a_jump_into_the_middle_finds_the_next_header_even_where_markers_overlap() {
     assert_eq!(find_last_block(&bytes, marker()), Some(81));
     assert_eq!(find_last_block(&bytes[..152], marker()), Some(0));
     assert_eq!(find_last_block(b"", marker()), None);
+
+    // A header whose own fields go on like the marker.
+    let mut header =
+        BlockHeader::empty(BlockKind::Other(b'm'), origin(1), Timestamp::from_micros(5), 1);
+    (header.spine.codec, header.body.codec) = (Codec::Other(0xD), Codec::Other(6));
+    header.flags = BlockFlags::from_bits(b'M');
+    header.levels = crate::level::LevelSet::from_bits(b'M');
+    let bytes = header.encode(marker());
+    assert_eq!(memmem::rfind(&bytes, MARKER), Some(4), "a marker, but no header");
+    assert_eq!(find_last_block(&bytes, marker()), Some(0));
 }
 
 #[test]

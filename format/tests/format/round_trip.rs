@@ -1,5 +1,7 @@
 //! Every record of every kind comes back as it went in, whatever the codec.
 
+use std::sync::LazyLock;
+
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, Compressor, Decompressor,
     Dictionary, LEVEL_DEFAULT, Level, LevelSet, Origin, Record, RecordType, Spine, StoredBlock,
@@ -23,27 +25,32 @@ fn context(sequence: u64) -> BlockContext {
 
 /// Three ways to store a section: raw, zstd, zstd with a dictionary.
 fn compressors() -> [Compressor; 3] {
-    let samples: Vec<String> =
-        (0..200).map(|n| format!("{{\"user\":{n},\"path\":\"/api/{n}\"}}")).collect();
-    let dictionary = Dictionary::train(&samples, 2048).unwrap();
+    static DICTIONARY: LazyLock<Dictionary> = LazyLock::new(|| {
+        let sample = |n| format!("{{\"user\":{n},\"path\":\"/api/{n}\"}}");
+        Dictionary::train(&(0..200).map(sample).collect::<Vec<_>>(), 2048).unwrap()
+    });
     [
         Compressor::raw(),
         Compressor::new(LEVEL_DEFAULT, None).unwrap(),
-        Compressor::new(LEVEL_DEFAULT, Some(dictionary)).unwrap(),
+        Compressor::new(LEVEL_DEFAULT, Some(DICTIONARY.clone())).unwrap(),
     ]
 }
 
 /// Encodes the records as one block.
 fn encode(own: &[OwnRecord], start: Timestamp, compressor: &mut Compressor) -> Vec<u8> {
     let mut builder = BlockBuilder::new();
-    for (own, record) in own.iter().zip(at_times(start, own)) {
-        builder.skip_sequence(own.gap);
-        builder.push(&record).unwrap();
-    }
-    let mut bytes = Vec::new();
-    let header = builder.finish(&context(1000), compressor, &mut bytes);
-    assert_eq!(header.block_len(), bytes.len());
-    assert!(builder.is_empty(), "the builder starts over");
+    let mut block = || {
+        for (own, record) in own.iter().zip(at_times(start, own)) {
+            builder.skip_sequence(own.gap);
+            builder.push(&record).unwrap();
+        }
+        let mut bytes = Vec::new();
+        let header = builder.finish(&context(1000), compressor, &mut bytes);
+        assert_eq!(header.block_len(), bytes.len());
+        bytes
+    };
+    let bytes = block();
+    assert_eq!(block(), bytes, "the builder starts over");
     bytes
 }
 

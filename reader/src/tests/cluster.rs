@@ -1,7 +1,5 @@
 //! Segments built in memory: several writers that interleave, stall, die and write twice.
 
-use std::sync::Arc;
-
 use fastrand::Rng;
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, Claims, Compressor, Dictionary, ErrorInfo, ErrorKind,
@@ -161,7 +159,7 @@ pub(super) struct Troubles {
 }
 
 /// The segments of a random cluster.
-pub(super) fn cluster(seed: u64, troubles: Troubles) -> Vec<Arc<[u8]>> {
+pub(super) fn cluster(seed: u64, troubles: Troubles) -> Vec<(u64, Vec<u8>)> {
     let mut rng = Rng::with_seed(seed);
     let mut writers: Vec<Writer> = (0..rng.u32(1..6))
         .map(|n| Writer {
@@ -191,7 +189,7 @@ pub(super) fn cluster(seed: u64, troubles: Troubles) -> Vec<Arc<[u8]>> {
         if troubles.torn && rng.u8(0..4) == 0 {
             bytes.truncate(rng.usize(FILE_HEADER_LEN..=bytes.len()));
         }
-        segments.push(bytes.into());
+        segments.push((number, bytes));
     }
     segments
 }

@@ -33,13 +33,24 @@ fn assert_naive_reader_finds_what_is_expected(seed: u64, cluster: &Cluster) {
     assert_eq!(found.len(), expected.len(), "seed {seed}");
 }
 
+/// What is missing was destroyed, or is in the torn block of a killed process: by chance another
+/// block may start where that one would have ended, and so confirm its header.
+fn assert_nothing_is_missing_without_a_reason(seed: u64, cluster: &Cluster, store: &NaiveStore) {
+    let unwritten = cluster.unwritten.iter().map(|record| (record.origin.writer, record.sequence));
+    let destroyed = cluster.destroyed.iter().map(|(_, writer, number)| (*writer, *number));
+    let lost: BTreeSet<_> = unwritten.chain(destroyed).collect();
+    let groundless: Vec<_> = store.missing.difference(&lost).collect();
+    assert!(groundless.is_empty(), "seed {seed}: {groundless:?}");
+}
+
 #[test]
 fn naive_reader_finds_exactly_what_was_written() {
     for (seed, cluster) in undamaged() {
         assert!(cluster.destroyed.is_empty());
         assert_naive_reader_finds_what_is_expected(seed, &cluster);
         let store = NaiveStore::read(&cluster.segments);
-        assert!(store.missing.is_empty() && store.spoiled == 0, "seed {seed}");
+        assert_nothing_is_missing_without_a_reason(seed, &cluster, &store);
+        assert_eq!(store.spoiled, 0, "seed {seed}");
         let unwritten = cluster.unwritten.iter().map(|record| record.identity());
         let found = store.identities();
         assert_eq!(unwritten.filter(|record| found.contains(record)).count(), 0, "seed {seed}");
@@ -52,13 +63,8 @@ fn naive_reader_finds_exactly_what_damage_left() {
     for (seed, cluster) in damaged() {
         assert_naive_reader_finds_what_is_expected(seed, &cluster);
         destroyed += cluster.destroyed.len();
-        let numbers: BTreeSet<_> =
-            cluster.destroyed.iter().map(|(_, writer, number)| (*writer, *number)).collect();
         let store = NaiveStore::read(&cluster.segments);
-        assert!(
-            store.missing.is_subset(&numbers),
-            "seed {seed}: what was not destroyed is missing"
-        );
+        assert_nothing_is_missing_without_a_reason(seed, &cluster, &store);
         if !cluster.destroyed.is_empty() {
             let told = !store.gaps.is_empty() || !store.missing.is_empty();
             assert!(told, "seed {seed}: loss without a trace");

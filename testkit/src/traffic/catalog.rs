@@ -201,7 +201,7 @@ pub(crate) static WARNINGS: [&str; 5] = [
 pub(crate) static WORKER_MESSAGES: [&str; 4] = [
     r#"{"message":"memory","rssMb":%k,"heapMb":%k}"#,
     r#"{"message":"pool","busy":%p,"idle":%p}"#,
-    r#"{"message":"cache","entries":%k%k,"hits":%k}"#,
+    r#"{"message":"cache","entries":1%k%k,"hits":%k}"#,
     r#"{"message":"gc","ms":%m}"#,
 ];
 

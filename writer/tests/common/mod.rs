@@ -1,6 +1,12 @@
 //! What the writer's tests share: reading a store back, and a clock that stands where it is put.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on shall stop"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -16,25 +22,25 @@ use logq_testkit::naive::NaiveStore;
 use logq_writer::{Clock, LoggerOptions};
 
 /// Everything in the store, decoded in the most obvious way.
-pub fn read(store: &Path) -> NaiveStore {
+pub(crate) fn read(store: &Path) -> NaiveStore {
     NaiveStore::read(&segments(store))
 }
 
 /// The bytes of all segments.
-pub fn segments(store: &Path) -> Vec<(u64, Vec<u8>)> {
+pub(crate) fn segments(store: &Path) -> Vec<(u64, Vec<u8>)> {
     let segments = Directory::open(store).unwrap().segments().unwrap();
     segments.into_iter().map(|s| (s.number, fs::read(&s.path).unwrap())).collect()
 }
 
 /// The records as JSON lines without what differs from run to run.
-pub fn lines(store: &Path) -> Vec<String> {
+pub(crate) fn lines(store: &Path) -> Vec<String> {
     let read = read(store);
     assert_eq!(read.gaps, [], "no damage");
     read.records.iter().map(|record| without_identity(&record.line)).collect()
 }
 
 /// A JSON line without `writer` and without the request id.
-pub fn without_identity(line: &str) -> String {
+pub(crate) fn without_identity(line: &str) -> String {
     let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
     let object = value.as_object_mut().unwrap();
     object.remove("writer");
@@ -43,7 +49,7 @@ pub fn without_identity(line: &str) -> String {
 }
 
 /// The headers of all blocks of a segment, with the claims of its pings.
-pub fn blocks(segment: &[u8]) -> Vec<(u64, BlockHeader, Option<Claims>)> {
+pub(crate) fn blocks(segment: &[u8]) -> Vec<(u64, BlockHeader, Option<Claims>)> {
     let marker = FileHeader::decode(segment).unwrap().marker;
     let mut scan = Scan::new(marker, FILE_HEADER_LEN as u64..segment.len() as u64);
     let mut blocks = Vec::new();
@@ -66,7 +72,7 @@ pub fn blocks(segment: &[u8]) -> Vec<(u64, BlockHeader, Option<Claims>)> {
 }
 
 /// Checks every claim of every ping against every block.
-pub fn assert_claims_hold(segment: &[u8]) -> usize {
+pub(crate) fn assert_claims_hold(segment: &[u8]) -> usize {
     let blocks = blocks(segment);
     let data = || blocks.iter().filter(|(_, header, _)| header.kind == BlockKind::Data);
     let claims: Vec<_> = blocks.iter().filter_map(|(_, _, claims)| claims.as_ref()).collect();
@@ -88,15 +94,15 @@ pub fn assert_claims_hold(segment: &[u8]) -> usize {
 
 /// A clock that moves only when it is told to.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub(crate) struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    pub fn at(text: &str) -> Arc<Self> {
+    pub(crate) fn at(text: &str) -> Arc<Self> {
         let time: Timestamp = text.parse().unwrap();
         Arc::new(Self(AtomicI64::new(time.as_micros())))
     }
 
-    pub fn advance_us(&self, micros: i64) {
+    pub(crate) fn advance_us(&self, micros: i64) {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
 }
@@ -107,6 +113,6 @@ impl Clock for ManualClock {
     }
 }
 
-pub fn options(clock: &Arc<ManualClock>) -> LoggerOptions {
+pub(crate) fn options(clock: &Arc<ManualClock>) -> LoggerOptions {
     LoggerOptions { clock: Arc::<ManualClock>::clone(clock), ..LoggerOptions::default() }
 }

@@ -85,7 +85,8 @@ fn read<'a>(
         exchange.note("time", text);
     }
     scan.spaces();
-    exchange.request = quoted(&mut scan, batch)?;
+    // Not every server escapes quotes in the request line: it ends where a status follows.
+    exchange.request = quoted_until(&mut scan, is_before_status, batch)?;
     scan.eat(" ")?;
     exchange.status = match scan.eat("-") {
         Some(()) => None,
@@ -148,7 +149,12 @@ fn behind_bytes<'a>(scan: &mut Scan<'a>, exchange: &mut Exchange<'a>, batch: &Ba
         if scan.is_empty() {
             break;
         }
-        let text = quoted(scan, batch).unwrap_or_else(|| scan.take_while(|byte| byte != b' '));
+        // A text whose closing quote was cut off goes to the end of the line.
+        let is_cut = scan.peek() == Some(b'"');
+        let text = quoted(scan, batch).unwrap_or_else(|| match is_cut {
+            true => std::mem::replace(scan, Scan::new("")).rest(),
+            false => scan.take_while(|byte| byte != b' '),
+        });
         exchange.extra.push(text);
     }
     if let Some(duration_us) = exchange.extra.last().and_then(|text| duration_us(text)) {
@@ -160,22 +166,46 @@ fn behind_bytes<'a>(scan: &mut Scan<'a>, exchange: &mut Exchange<'a>, batch: &Ba
 /// A text in quotes, in which `\"` stands for a quote. Every other backslash stays, and the one
 /// behind it does not escape a quote.
 fn quoted<'a>(scan: &mut Scan<'a>, batch: &Batch<'a>) -> Option<&'a str> {
+    quoted_until(scan, |_| true, batch)
+}
+
+/// A text in quotes that ends with the first quote that is not escaped and has the right text
+/// behind it.
+fn quoted_until<'a>(
+    scan: &mut Scan<'a>,
+    is_end: impl Fn(&str) -> bool,
+    batch: &Batch<'a>,
+) -> Option<&'a str> {
     let mut ahead = *scan;
     ahead.eat("\"")?;
     let inside = ahead.rest();
+    let bytes = inside.as_bytes();
     let mut at = 0;
     let mut has_quotes = false;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', inside.as_bytes().get(at..)?)?;
-        if inside.as_bytes().get(at) == Some(&b'"') {
-            break;
+    let behind = loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes.get(at) == Some(&b'"') {
+            let behind = inside.get(at + 1..)?;
+            if is_end(behind) {
+                break behind;
+            }
+            at += 1;
+        } else {
+            has_quotes |= bytes.get(at + 1) == Some(&b'"');
+            at += 2;
         }
-        has_quotes |= inside.as_bytes().get(at + 1) == Some(&b'"');
-        at += 2;
-    }
-    *scan = Scan::new(inside.get(at + 1..)?);
+    };
+    *scan = Scan::new(behind);
     let text = inside.get(..at)?;
     Some(if has_quotes { batch.keep(&unescape_quotes(text)) } else { text })
+}
+
+/// Whether a status, or `-` for none, comes next.
+fn is_before_status(text: &str) -> bool {
+    let mut scan = Scan::new(text);
+    scan.eat(" ").is_some()
+        && (scan.eat("-").is_some() || scan.number(5).is_some())
+        && matches!(scan.peek(), None | Some(b' '))
 }
 
 /// Resolves `\"`, pair by pair from the left, so that `\\"` cannot occur within.

@@ -48,6 +48,19 @@ fn combined_fields_and_more_are_kept() {
 }
 
 #[test]
+fn a_line_cut_short_keeps_what_is_left() {
+    check(
+        r#"1.2.3.4 - - [03/Feb/2026:14:05:06 +0000] "GET / HTTP/1.1" 200 1 "-" "Mozilla (a  b"#,
+        &[
+            r#"REQUEST "ipAddress":"1.2.3.4","httpVersion":"1.1","method":"GET","url":"/""#,
+            r#"REQUEST_META {"extra":["\"Mozilla (a  b"]}"#,
+            r#"RESPONSE "statusCode":200,"bytes":1"#,
+            r#"RESPONSE_FINISHED "bytes":1"#,
+        ],
+    );
+}
+
+#[test]
 fn virtual_hosts_may_come_first() {
     let rest = r#"[03/Feb/2026:14:05:06 +0000] "GET / HTTP/1.0" 200 1 "-" "-""#;
     let check = |before: &str, ip: &str, meta: &str| {
@@ -88,6 +101,7 @@ fn malformed_requests_keep_their_text() {
     check("PROPFIND /a HTTP/1.1", "PROPFIND", "/a", "1.1");
     check("é / HTTP/1.1", "", "é / HTTP/1.1", "0.0");
     check("GET", "", "GET", "0.0");
+    check(r#"GET /"a" HTTP/1.0"#, "GET", r#"/\"a\""#, "1.0");
 }
 
 #[test]

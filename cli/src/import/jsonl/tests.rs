@@ -149,3 +149,9 @@ fn raw_control_characters_and_invalid_bytes_are_kept_as_escapes() {
         &[&format!(r#"{TIME} INFO LOG 1 {{"a":"x\u0009y\u0000","b":"\\xffé"}}"#)],
     );
 }
+
+#[test]
+fn depth_does_not_matter() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    check(&format!(r#"{{"ts":1770127506789,"a":{deep}}}"#), "INFO", &format!(r#"{{"a":{deep}}}"#));
+}

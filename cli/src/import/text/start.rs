@@ -3,6 +3,7 @@
 use logq_format::Timestamp;
 
 use crate::import::level;
+use crate::import::parse::Lines;
 use crate::import::scan::Scan;
 use crate::import::time::Times;
 
@@ -12,17 +13,51 @@ const WORDS_MAX: usize = 2;
 /// How far into the line the time of an access log may start.
 const ACCESS_TIME_AT_MAX: usize = 128;
 
-/// The time that the line starts with.
+/// How many lines are looked at to find out where the time is.
+const LINES_MAX: usize = 64;
+
+/// The most words before the time of a line, in logs that are not known otherwise.
+const UNKNOWN_WORDS_MAX: usize = 5;
+
+/// How many words come before the time in these lines, as far as [`time_of`] does not know better.
+///
+/// It is 0 unless most lines have a time behind the same number of words, and fewer start with one:
+/// load balancers write a scheme or a name first, others a host or a process.
+pub(in crate::import) fn words_before_time(text: &str, times: &mut Times) -> usize {
+    let lines: Vec<_> = Lines::new(text)
+        .map(|(_, line)| line)
+        .filter(|line| !line.trim_ascii().is_empty())
+        .take(LINES_MAX)
+        .collect();
+    let mut count =
+        |words: usize| lines.iter().filter_map(|line| time_of(line, words, times)).count();
+    let known = count(0);
+    (1..=UNKNOWN_WORDS_MAX)
+        .find(|words| {
+            let found = count(*words);
+            found > known && found * 2 > lines.len()
+        })
+        .unwrap_or(0)
+}
+
+/// The time that the line starts with, or that comes behind so many words if that is not 0.
 ///
 /// In front of it may be: a bracket; the priority of syslog, `<34>` or `<34>1`; a level, a letter
 /// for it or the role of a Redis process; a name and a bar, as composed containers have it; the
 /// client's fields of an access log. A line that starts with white space always continues another.
-pub(super) fn time_of(line: &str, times: &mut Times) -> Option<Timestamp> {
+pub(super) fn time_of(line: &str, words: usize, times: &mut Times) -> Option<Timestamp> {
     let first = line.bytes().next()?;
     if first.is_ascii_whitespace() {
         return None;
     }
     let mut scan = Scan::new(line);
+    if words > 0 {
+        for _ in 0..words {
+            scan.take_while(|byte| !byte.is_ascii_whitespace());
+            scan.take_while(|byte| byte.is_ascii_whitespace());
+        }
+        return at(scan, times);
+    }
     skip_priority(&mut scan);
     at(scan, times)
         .or_else(|| behind_words(scan, times))
@@ -101,7 +136,27 @@ mod tests {
     use super::*;
 
     fn time(line: &str) -> Option<Timestamp> {
-        time_of(line, &mut Times::new(TimeZone::UTC, "2026-06-01T00:00:00Z".parse().unwrap()))
+        time_of(line, 0, &mut times())
+    }
+
+    fn times() -> Times {
+        Times::new(TimeZone::UTC, "2026-06-01T00:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn the_place_of_the_time_is_learnt_from_the_lines() {
+        let check = |text: &str, words| {
+            assert_eq!(words_before_time(text, &mut times()), words, "{text}");
+        };
+        let balancer = "h2 2026-02-03T14:05:06.789Z app/a 1.2.3.4:5\n";
+        check(balancer, 1);
+        check(&"web-1 app [2026-02-03 14:05:06] x\n\tat y\nweb-1 db [2026-02-03 14:05:06] x\n", 2);
+        check("2026-02-03 14:05:06 2026-02-03 14:05:06 x\n\tat y\n", 0);
+        check("one\ntwo 2026-02-03 14:05:06\nthree\n", 0);
+        check("", 0);
+        assert_eq!(time_of(balancer, 1, &mut times()).unwrap().as_micros(), 1_770_127_506_789_000);
+        assert_eq!(time_of(" h2 2026-02-03T14:05:06Z", 1, &mut times()), None);
+        assert_eq!(time_of("é", 5, &mut times()), None);
     }
 
     #[test]

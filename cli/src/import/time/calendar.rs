@@ -233,7 +233,7 @@ fn separator_of_time(scan: &mut Scan<'_>) -> Option<()> {
     if matches!(scan.spaces().len(), 1 | 2) {
         return Some(());
     }
-    scan.eat_any(b"Tt_:-").map(|_| ())
+    scan.eat_any(b"Tt_:-\t").map(|_| ())
 }
 
 /// `140506` with an optional fraction.

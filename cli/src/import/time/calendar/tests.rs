@@ -36,6 +36,7 @@ fn every_form_is_read_to_its_end() {
     check("2026/02/03 14:05:06", WHOLE);
     check("2026.02.03 14:05:06", WHOLE);
     check("2026-02-03_14:05:06", WHOLE);
+    check("2026-02-03\t14:05:06", WHOLE);
     check("2026-02-03 14:05", WHOLE - 6_000_000);
     check("20260203T140506Z", WHOLE);
     check("20260203 14:05:06.789", MILLIS);

@@ -5,13 +5,10 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use logq_benches::FiveFields;
+use logq_benches::{FiveFields, LOGGED_RECORDS, log_request};
 use logq_format::Timestamp;
 use logq_testkit::traffic::{TrafficOptions, generate};
-use logq_writer::{
-    BulkOptions, BulkWriter, LoggerOptions, MasterLogger, RequestHead, ResponseEnd, ResponseHead,
-    WorkerId, WorkerLogger,
-};
+use logq_writer::{BulkOptions, BulkWriter, LoggerOptions, MasterLogger, WorkerId, WorkerLogger};
 
 /// A logger in a store of its own, and that store.
 fn worker() -> (WorkerLogger, tempfile::TempDir) {
@@ -49,14 +46,14 @@ fn info(criterion: &mut Criterion) {
 fn requests(criterion: &mut Criterion) {
     const REQUESTS: u64 = 20_000;
     let mut group = criterion.benchmark_group("append");
-    group.throughput(Throughput::Elements(REQUESTS * 5)).sample_size(10);
+    group.throughput(Throughput::Elements(REQUESTS * LOGGED_RECORDS)).sample_size(10);
     group.bench_function("requests of five records, flushed", |bencher| {
         let (logger, _directory) = worker();
         bencher.iter_custom(|iterations| {
             let mut elapsed = Duration::ZERO;
             for _ in 0..iterations {
                 let start = Instant::now();
-                (0..REQUESTS).for_each(|number| one_request(&logger, number));
+                (0..REQUESTS).for_each(|number| log_request(&logger, number));
                 logger.flush().unwrap();
                 elapsed += start.elapsed();
             }
@@ -64,16 +61,6 @@ fn requests(criterion: &mut Criterion) {
         });
     });
     group.finish();
-}
-
-fn one_request(logger: &WorkerLogger, number: u64) {
-    let request = logger.new_request();
-    let url = "/api/orders?page=2";
-    request.request(&RequestHead { method: "POST", url, ..RequestHead::default() });
-    request.request_meta(serde_json::json!({ "user": "anna42" }));
-    request.info(FiveFields::numbered(number));
-    request.response(ResponseHead::status(200).duration(Duration::from_micros(number % 9000)));
-    request.response_finished(ResponseEnd::default().bytes(number % 70_000));
 }
 
 /// Records with given times, as imports write them; training a dictionary takes a fixed part of it.

@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use logq_format::{
     Block, BlockHeader, BlockKind, DecodeError, Decompressor, FILE_HEADER_LEN, FileHeader,
     RequestId, Spine, StoredBlock, segment_name,
 };
 use logq_testkit::segment::{EncodedSegment, SegmentOptions, encode};
+use logq_writer::{RequestHead, ResponseEnd, ResponseHead, WorkerLogger};
 
 /// A DATA block with both sections decompressed.
 #[derive(Debug)]
@@ -112,4 +114,24 @@ impl FiveFields<'static> {
     pub const fn numbered(order: u64) -> Self {
         Self { message: "order placed", order, user: "anna42", amount: 59.9, cached: false }
     }
+}
+
+/// What a request attaches to itself.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+struct User<'a> {
+    user: &'a str,
+}
+
+/// The records of one [`log_request`].
+pub const LOGGED_RECORDS: u64 = 5;
+
+/// Logs a whole request: head, data, a message, the response and its end.
+pub fn log_request(logger: &WorkerLogger, number: u64) {
+    let request = logger.new_request();
+    let url = "/api/orders?page=2";
+    request.request(&RequestHead { method: "POST", url, ..RequestHead::default() });
+    request.request_meta(User { user: "anna42" });
+    request.info(FiveFields::numbered(number));
+    request.response(ResponseHead::status(200).duration(Duration::from_micros(number % 9000)));
+    request.response_finished(ResponseEnd::default().bytes(number % 70_000));
 }

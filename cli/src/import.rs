@@ -1,15 +1,15 @@
 //! Reading and parsing for `logq import`: real logs become records.
 //!
 //! ```text
-//! files, stdin --input--> bytes --chunk, detect--> chunks of whole lines     one at a time, in order
-//! Chunk --own, jsonl, logfmt, access, csv, text--> Batch                     each thread its own chunk
-//! Batch --order--> RecordSink                                                one at a time, in order
+//! files, stdin --input--> bytes --chunk, detect--> chunks of whole lines   one at a time, in order
+//! Chunk --own, jsonl, logfmt, access, csv, text--> Batch                   each thread its own
+//! Batch --order--> RecordSink                                              one at a time, in order
 //! ```
 //!
 //! Every thread takes the next chunk, parses it, waits for its turn and hands the records to the
-//! sink, so that reading, parsing and pushing overlap while records arrive in the order of the lines,
-//! and records borrow from the thread's chunk and arena without being copied. Memory is bounded by
-//! the number of threads.
+//! sink. So reading, parsing and pushing overlap while records arrive in the order of the lines, and
+//! records borrow from the thread's chunk and arena without being copied. Memory is bounded by the
+//! number of threads.
 //!
 //! What cannot be read becomes a count with examples in the [`Summary`], never a lost line. Where
 //! records go is the [`RecordSink`]'s business.
@@ -189,9 +189,9 @@ pub(crate) enum ImportError<E> {
 ///
 /// # Errors
 ///
-/// An input is not there or cannot be opened (all are looked at before anything is imported), or has
-/// no header though it is given as a table, or the sink fails. Lines that cannot be read, and inputs
-/// that cannot be read to their end, are no errors but failures in the summary.
+/// An input is not there or cannot be opened (all are looked at before anything is imported), or
+/// has no header though it is given as a table, or the sink fails. Lines that cannot be read, and
+/// inputs that cannot be read to their end, are no errors but failures in the summary.
 pub(crate) fn run<S>(
     inputs: Vec<Input>,
     options: &Options,

@@ -12,7 +12,7 @@ pub enum DirectoryError {
     /// The operating system refused.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
-        /// What was tried: `create`, `open`, `list`, `write`, `lock`.
+        /// What was tried: `create`, `open`, `list`, `read`, `write`, `lock`, `delete`.
         operation: &'static str,
         /// On what.
         path: PathBuf,
@@ -39,6 +39,14 @@ pub enum DirectoryError {
         /// The kind of file system.
         file_system: &'static str,
     },
+    /// Another manager rotates and deletes in this store.
+    #[error("{} is managed by {} already; a store has one manager", path.display(), holder(*pid))]
+    Managed {
+        /// The directory.
+        path: PathBuf,
+        /// Its process id, if it has told it yet.
+        pid: Option<u32>,
+    },
     /// All 65,535 places for living writers are taken.
     #[error("{}: all places for writers are taken", path.display())]
     NoSlot {
@@ -55,6 +63,10 @@ impl DirectoryError {
             _ => None,
         }
     }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
 /// Adds operation and path to an I/O error.

@@ -10,6 +10,9 @@
 //! | a new segment, visible only once complete | [`NewSegment`], [`Draft`] |
 //! | joining, pinging and creating take turns | [`DirectoryLock`] |
 //! | a writer is alive | [`Slot`] |
+//! | one process at a time rotates and deletes | [`ManagerLock`] |
+//! | what happens on the disk, as a seam for tests | [`Storage`], [`Disk`], [`Space`] |
+//! | clocks that nobody sets | [`boot_id`], [`monotonic_us`], [`suspended_us`] |
 //!
 //! # Example
 //!
@@ -29,19 +32,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod drafts;
 mod error;
 mod lock;
+mod machine;
 mod segment;
+mod storage;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use error::DirectoryError;
-pub use lock::{DirectoryLock, Slot};
+pub use lock::{DirectoryLock, ManagerLock, Slot};
+pub use machine::{boot_id, monotonic_us, suspended_us};
 pub use segment::{Draft, NewSegment};
+pub use storage::{Disk, Space, Storage};
 
 use error::Context;
 use logq_format::{FILE_HEADER_LEN, FileHeader, segment_number};
@@ -50,6 +58,7 @@ use logq_format::{FILE_HEADER_LEN, FileHeader, segment_number};
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: PathBuf,
+    storage: Arc<dyn Storage>,
 }
 
 /// One segment of a store.
@@ -71,8 +80,17 @@ impl Directory {
     /// Fails where the path is not a directory or cannot become one, and on network file systems,
     /// whose appends overwrite each other.
     pub fn create(path: &Path) -> Result<Self, DirectoryError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).context("create", path)?;
-        Self::open(path)
+        Self::create_on(Arc::new(Disk), path)
+    }
+
+    /// As [`Self::create`], with file operations that a test can make fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub fn create_on(storage: Arc<dyn Storage>, path: &Path) -> Result<Self, DirectoryError> {
+        storage.create_directory(path).context("create", path)?;
+        Self::open_on(storage, path)
     }
 
     /// The store at `path`, which must exist.
@@ -81,18 +99,27 @@ impl Directory {
     ///
     /// Fails where the path is not a directory, and on network file systems.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        Self::open_on(Arc::new(Disk), path)
+    }
+
+    fn open_on(storage: Arc<dyn Storage>, path: &Path) -> Result<Self, DirectoryError> {
         let directory = File::open(path).context("open", path)?;
         if !directory.metadata().context("open", path)?.is_dir() {
             let source = io::Error::from(io::ErrorKind::NotADirectory);
             return Err(source).context("open", path);
         }
         segment::refuse_network(&directory, path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), storage })
     }
 
     /// Where the store is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file operations that this directory is worked on with.
+    pub fn storage(&self) -> &dyn Storage {
+        self.storage.as_ref()
     }
 
     /// The segments, in the order of their numbers. Other files are passed over.
@@ -102,10 +129,9 @@ impl Directory {
     /// Fails where the directory cannot be read.
     pub fn segments(&self) -> Result<Vec<SegmentFile>, DirectoryError> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&self.path).context("list", &self.path)? {
-            let entry = entry.context("list", &self.path)?;
-            if let Some(number) = number_of(&entry.file_name()) {
-                segments.push(SegmentFile { number, path: entry.path() });
+        for name in self.storage.list(&self.path).context("list", &self.path)? {
+            if let Some(number) = number_of(&name) {
+                segments.push(SegmentFile { number, path: self.path.join(name) });
             }
         }
         segments.sort_by(|a, b| (a.number, &a.path).cmp(&(b.number, &b.path)));
@@ -120,6 +146,48 @@ impl Directory {
     pub fn newest(&self) -> Result<Option<SegmentFile>, DirectoryError> {
         Ok(self.segments()?.pop())
     }
+
+    /// Reads and decodes the file header of a segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_header`], and where the file cannot be opened.
+    pub fn header(&self, segment: &SegmentFile) -> Result<FileHeader, DirectoryError> {
+        let file = self.storage.open(&segment.path).context("open", &segment.path)?;
+        header_of(self.storage(), &file, &segment.path)
+    }
+
+    /// Deletes a segment, for good even if the power fails. One that is gone already is fine.
+    ///
+    /// Space is free again once nobody has the file open.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the file cannot be deleted.
+    pub fn delete(&self, segment: &SegmentFile) -> Result<(), DirectoryError> {
+        match self.storage.remove(&segment.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => {
+                removed.context("delete", &segment.path)?;
+                self.sync()
+            }
+        }
+    }
+
+    /// The room on the file system that the store is on.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the directory cannot be examined.
+    pub fn space(&self) -> Result<Space, DirectoryError> {
+        self.storage.space(&self.path).context("examine", &self.path)
+    }
+
+    /// Makes new and deleted names survive a power failure.
+    fn sync(&self) -> Result<(), DirectoryError> {
+        let opened = self.storage.open(&self.path);
+        opened.and_then(|directory| self.storage.sync(&directory)).context("sync", &self.path)
+    }
 }
 
 fn number_of(name: &OsStr) -> Option<u64> {
@@ -132,12 +200,18 @@ fn number_of(name: &OsStr) -> Option<u64> {
 ///
 /// Fails where the file cannot be read or does not start with an intact header of this version.
 pub fn read_header(file: &File, path: &Path) -> Result<FileHeader, DirectoryError> {
-    use std::os::unix::fs::FileExt;
+    header_of(&Disk, file, path)
+}
 
+fn header_of(
+    storage: &dyn Storage,
+    file: &File,
+    path: &Path,
+) -> Result<FileHeader, DirectoryError> {
     let mut bytes = [0; FILE_HEADER_LEN];
     let mut filled = 0;
     while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
-        match file.read_at(room, filled as u64).context("read", path)? {
+        match storage.read_at(file, room, filled as u64).context("read", path)? {
             0 => break,
             read => filled += read,
         }

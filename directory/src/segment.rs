@@ -1,9 +1,8 @@
 //! How a segment comes to be: written under a name nobody looks for, synced, then linked under its
 //! own name, which fails if another process was faster. Nobody ever sees half a file header.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use logq_format::{
@@ -12,8 +11,9 @@ use logq_format::{
 };
 use nix::sys::statfs;
 
+use crate::drafts::draft_name;
 use crate::error::{Context, DirectoryError};
-use crate::{Directory, DirectoryLock, SegmentFile, read_header};
+use crate::{Directory, DirectoryLock, SegmentFile, boot_id, lock, monotonic_us};
 
 /// What is known of a segment before it exists.
 #[derive(Clone, Debug)]
@@ -35,7 +35,9 @@ impl NewSegment {
 
 /// A segment that only its creator can see, until it is published.
 ///
-/// Dropped without [`Draft::publish`] it leaves nothing behind.
+/// Dropped without [`Draft::publish`] it leaves nothing behind. Its file is locked as long as it
+/// lives, so that what a process that was killed left behind can be told from what another one is
+/// still filling; see [`Directory::remove_abandoned_drafts`].
 #[derive(Debug)]
 pub struct Draft {
     directory: Directory,
@@ -66,7 +68,7 @@ impl Directory {
     /// Fails where the directory cannot be written to; nothing is left behind then.
     pub fn draft_segment(&self, new: &NewSegment) -> Result<Draft, DirectoryError> {
         let random = random_bytes();
-        let temporary = self.path().join(format!(".{}.new", Id(random)));
+        let temporary = self.path().join(draft_name(Id(random)));
         let header = FileHeader {
             version: VERSION,
             file: Id(random),
@@ -80,17 +82,16 @@ impl Directory {
             clock_epoch: 0,
             dictionary: new.dictionary.as_ref().map(Dictionary::id),
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let mut file = options.open(&temporary).context("create", &temporary)?;
         let mut head = header.encode().to_vec();
         if let Some(dictionary) = &new.dictionary {
             encode_dictionary(dictionary, new.now, header.marker, &mut head);
         }
-        let written = file.write_all(&head).context("write", &temporary);
+        let file = self.storage().create(&temporary).context("create", &temporary)?;
         let clock_steps = new.clock_steps;
         let draft = Draft { directory: self.clone(), temporary, file, header, clock_steps };
-        written.map(|()| draft)
+        lock::try_exclusive(&draft.file, 0).context("lock", &draft.temporary)?;
+        self.storage().write(&draft.file, &head).context("write", &draft.temporary)?;
+        Ok(draft)
     }
 }
 
@@ -117,11 +118,11 @@ impl Draft {
             let number = newest.as_ref().map_or(1, |newest| newest.number + 1);
             self.complete_header(number, newest.as_ref())?;
             let path = self.directory.path().join(segment_name(number, self.header.created));
-            match fs::hard_link(&self.temporary, &path) {
+            match self.directory.storage().link(&self.temporary, &path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 linked => {
                     linked.context("create", &path)?;
-                    sync_directory(self.directory.path())?;
+                    self.directory.sync()?;
                     return Ok(SegmentFile { number, path });
                 }
             }
@@ -140,8 +141,9 @@ impl Draft {
     ) -> Result<SegmentFile, DirectoryError> {
         let before = self.directory.segments()?.into_iter().rfind(|s| s.number < name.number);
         self.complete_header(name.number, before.as_ref())?;
-        fs::hard_link(&self.temporary, &name.path).context("create", &name.path)?;
-        sync_directory(self.directory.path())?;
+        let storage = self.directory.storage();
+        storage.link(&self.temporary, &name.path).context("create", &name.path)?;
+        self.directory.sync()?;
         Ok(name)
     }
 
@@ -150,41 +152,32 @@ impl Draft {
         number: u64,
         newest: Option<&SegmentFile>,
     ) -> Result<(), DirectoryError> {
-        use std::os::unix::fs::FileExt;
-
         self.header.segment = number;
         self.header.directory = Id(random_bytes());
         self.header.clock_epoch = self.clock_steps;
         self.header.predecessor = None;
         // A damaged predecessor is no reason not to log: the chain just starts anew.
-        if let Some((newest, header)) = newest.and_then(|newest| Some((newest, header_of(newest)?)))
-        {
+        let header_of = |segment| Some((segment, self.directory.header(segment).ok()?));
+        if let Some((newest, header)) = newest.and_then(header_of) {
             self.header.directory = header.directory;
             self.header.clock_epoch = header.clock_epoch.saturating_add(self.clock_steps);
-            let len = fs::metadata(&newest.path).ok().map(|metadata| metadata.len());
+            let examined = self.directory.storage().examine(&newest.path);
+            let len = examined.ok().map(|metadata| metadata.len());
             let predecessor = Predecessor { segment: newest.number, file: header.file, len };
             self.header.predecessor = Some(predecessor);
         }
-        self.file.write_all_at(&self.header.encode(), 0).context("write", &self.temporary)?;
-        self.file.sync_all().context("sync", &self.temporary)
+        let storage = self.directory.storage();
+        let written = storage.write_at(&self.file, &self.header.encode(), 0);
+        written.context("write", &self.temporary)?;
+        storage.sync(&self.file).context("sync", &self.temporary)
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
         // Nothing more can be done about a file that cannot be removed; its name says what it is.
-        let _ = fs::remove_file(&self.temporary);
+        let _ = self.directory.storage().remove(&self.temporary);
     }
-}
-
-fn header_of(segment: &SegmentFile) -> Option<FileHeader> {
-    let file = File::open(&segment.path).ok()?;
-    read_header(&file, &segment.path).ok()
-}
-
-/// Makes a new name survive a power failure.
-fn sync_directory(path: &Path) -> Result<(), DirectoryError> {
-    File::open(path).and_then(|directory| directory.sync_all()).context("sync", path)
 }
 
 fn random_bytes() -> [u8; 16] {
@@ -197,18 +190,6 @@ fn fold(bytes: [u8; 16]) -> [u8; 8] {
     let low = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
     let high = u64::from_le_bytes([i, j, k, l, m, n, o, p]);
     (low ^ high).to_le_bytes()
-}
-
-fn boot_id() -> Id {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let uuid = uuid::Uuid::parse_str(text.trim()).unwrap_or_default();
-    Id(uuid.into_bytes())
-}
-
-fn monotonic_us() -> u64 {
-    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
-    let since_boot = nix::time::clock_gettime(clock).map(std::time::Duration::from);
-    since_boot.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Refuses file systems on which the kernel cannot make appends of several processes atomic.

@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use logq_format::{Dictionary, Timestamp};
 
@@ -95,4 +96,70 @@ fn errors_name_the_operation_and_the_path() {
     assert!(message.starts_with(&format!("cannot open {}: ", file.display())), "{message}");
     assert!(Directory::open(&scratch.path().join("none")).is_err());
     assert!(Directory::create(&file.join("below")).is_err());
+}
+
+#[test]
+fn a_store_has_one_manager_and_a_second_one_learns_who_it_is() {
+    let (_scratch, directory) = scratch();
+    let first = directory.lock_manager().unwrap();
+    let refused = directory.lock_manager().unwrap_err();
+    let expected = format!("is managed by process {} already", std::process::id());
+    assert!(refused.to_string().contains(&expected), "{refused}");
+    assert!(first.is_current());
+    drop(first);
+
+    // What a manager that was killed left in the file is nobody's claim.
+    let path = directory.path().join("manager.lock");
+    fs::write(&path, b"1").unwrap();
+    let second = directory.lock_manager().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+    fs::remove_file(&path).unwrap();
+    assert!(!second.is_current(), "another manager would lock another file");
+}
+
+/// Names and ages of files in a directory, as the sweep finds them an hour and a second later.
+fn sweep(directory: &Directory) -> Vec<String> {
+    let later = SystemTime::now() + Duration::from_secs(3601);
+    let removed = directory.remove_abandoned_drafts(later).unwrap();
+    removed.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn drafts_are_removed_only_when_old_and_abandoned() {
+    let (_scratch, directory) = scratch();
+    let draft = directory.draft_segment(&at(1)).unwrap();
+    let left = format!(".{}.new", "0".repeat(32));
+    let foreign = [".0123.new", "x.new", &format!(".{}.new", "g".repeat(32)), &format!(".{left}")];
+    for name in foreign.into_iter().chain([left.as_str()]) {
+        fs::write(directory.path().join(name), b"x").unwrap();
+    }
+    let now = SystemTime::now();
+    assert_eq!(directory.remove_abandoned_drafts(now).unwrap(), Vec::<PathBuf>::new(), "fresh");
+    assert_eq!(sweep(&directory), [left], "the draft of a living process and foreign files stay");
+    let path = draft.publish(&directory.lock().unwrap()).unwrap().path;
+    assert_eq!(fs::metadata(path).unwrap().len(), 256);
+}
+
+/// Where a creator is killed between giving a segment its name and dropping the draft's, the draft
+/// stays a name of the segment, which would keep the bytes of the segment beyond its deletion.
+#[test]
+fn the_second_name_of_a_published_segment_is_removed_at_once() {
+    let (_scratch, directory) = scratch();
+    let segment = directory.create_segment(&directory.lock().unwrap(), &at(1)).unwrap();
+    let name = format!(".{}.new", "a".repeat(32));
+    fs::hard_link(&segment.path, directory.path().join(&name)).unwrap();
+    let removed = directory.remove_abandoned_drafts(SystemTime::now()).unwrap();
+    assert_eq!(removed, [directory.path().join(name)]);
+    assert!(segment.path.exists());
+}
+
+#[test]
+fn a_segment_that_is_gone_already_counts_as_deleted() {
+    let (_scratch, directory) = scratch();
+    let segment = directory.create_segment(&directory.lock().unwrap(), &at(1)).unwrap();
+    directory.delete(&segment).unwrap();
+    directory.delete(&segment).unwrap();
+    assert_eq!(directory.segments().unwrap(), []);
+    let space = directory.space().unwrap();
+    assert!(space.available <= space.total && space.total > 0, "{space:?}");
 }

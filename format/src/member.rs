@@ -120,9 +120,9 @@ impl Member {
 pub struct Claims {
     /// The claims are about what lies before this offset of the file and what lies from it on.
     pub covered: u64,
-    /// No block before `covered` holds a time later than this.
+    /// No record in a block before `covered` is later than this.
     pub now: Timestamp,
-    /// No block from `covered` on holds a time earlier than this; [`Timestamp::MIN`] claims
+    /// No record in a block from `covered` on is earlier than this; [`Timestamp::MIN`] claims
     /// nothing.
     pub watermark: Timestamp,
     /// The writers that may still append to the file.
@@ -227,8 +227,12 @@ fn append_plain(mut header: BlockHeader, body: &[u8], marker: SyncMarker, out: &
 
 fn plain_body<'a>(block: &StoredBlock<'a>) -> Result<&'a [u8], DecodeError> {
     block.check_body()?;
-    match block.header().body.codec {
-        Codec::Raw => Ok(block.stored_body()),
+    let Section { codec, stored_len, raw_len } = block.header().body;
+    match codec {
+        Codec::Raw if stored_len == raw_len => Ok(block.stored_body()),
+        Codec::Raw => {
+            Err(DecodeError::Invalid { what: "raw length of body", found: u64::from(raw_len) })
+        }
         other => Err(DecodeError::Newer { what: "codec", found: u64::from(other.bits()) }),
     }
 }

@@ -122,8 +122,8 @@ pub struct Scan {
     end: u64,
     here: Here,
     gap: Option<OpenGap>,
-    /// What it means when a block reaches beyond the end.
-    overrun: GapCause,
+    /// Whether the range is one block that is known to be damaged.
+    inside: bool,
     /// Bytes whose checksums were computed and found wrong.
     vain: u64,
 }
@@ -153,8 +153,8 @@ struct OpenGap {
 /// How many bytes a search asks for when it has used up its window.
 const SEARCH_BYTES: u64 = 4096;
 
-/// Bytes that may be checksummed in vain whatever the length of the file: two of the longest
-/// blocks. See [`Scan::may_check`].
+/// Bytes that may be checksummed in vain before any byte is passed, so that even the longest block
+/// at the start is checked. See [`Scan::may_check`].
 const VAIN_BYTES_FREE: u64 = 1 << 26;
 
 /// Bytes that may be checksummed in vain for each byte passed.
@@ -173,7 +173,7 @@ impl Scan {
             end: range.end,
             here: Here::Unread,
             gap: None,
-            overrun: GapCause::Unfinished,
+            inside: false,
             vain: 0,
         }
     }
@@ -182,7 +182,7 @@ impl Scan {
     ///
     /// A torn block may by chance end where another one starts, which hides that it is torn and
     /// what was appended behind it. The first answer is a gap with this header and error, up to
-    /// the first block found or else to the block's end.
+    /// the first block found or else to the block's end. Blocks found here have been checked.
     pub fn inside(
         marker: SyncMarker,
         offset: u64,
@@ -190,7 +190,7 @@ impl Scan {
         error: DecodeError,
     ) -> Self {
         let end = offset.saturating_add(header.block_len() as u64);
-        let mut scan = Self { overrun: GapCause::Torn, ..Self::new(marker, offset..end) };
+        let mut scan = Self { inside: true, ..Self::new(marker, offset..end) };
         scan.open_gap(GapCause::Content(error), Some(header));
         scan
     }
@@ -245,11 +245,17 @@ impl Scan {
 
     /// Accepts a block that ends where the range ends or where another header starts, else one
     /// whose checksums are right: a length that nothing proves is never hopped by.
+    ///
+    /// Inside a damaged block only checksums count: a hostile one could hold half a million headers
+    /// that all end where it ends, each to be found damaged and searched again.
     fn prove(&mut self, window: Window<'_>, header: BlockHeader) -> Option<Step> {
         let block_end = self.offset.saturating_add(header.block_len() as u64);
         if block_end > self.end {
-            let cause = self.overrun.clone();
-            return self.open_gap(cause, Some(header));
+            return self.open_gap(self.overrun(), Some(header));
+        }
+        if self.inside {
+            self.here = Here::Unconfirmed(header);
+            return None;
         }
         if block_end == self.end {
             return self.accept(header, None);
@@ -292,9 +298,18 @@ impl Scan {
     /// Blocks torn by chance are few or short. A hostile file is full of headers that each claim
     /// megabytes; checking all of them would take days.
     fn may_check(&self, header: &BlockHeader) -> bool {
-        let passed = self.offset.saturating_sub(self.start);
-        let allowed = VAIN_BYTES_FREE.saturating_add(passed.saturating_mul(VAIN_BYTES_PER_BYTE));
+        let (passed, free) = if self.inside {
+            (self.end.saturating_sub(self.start), 0)
+        } else {
+            (self.offset.saturating_sub(self.start), VAIN_BYTES_FREE)
+        };
+        let allowed = passed.saturating_mul(VAIN_BYTES_PER_BYTE).saturating_add(free);
         self.vain.saturating_add(header.block_len() as u64) <= allowed
+    }
+
+    /// What it means when a block reaches beyond the end.
+    fn overrun(&self) -> GapCause {
+        if self.inside { GapCause::Torn } else { GapCause::Unfinished }
     }
 
     /// Answers the block at the current offset, behind the gap that it ends, if any.
@@ -320,7 +335,7 @@ impl Scan {
         let marker = self.marker.as_bytes();
         let common = tail.len().min(marker.len());
         if tail.get(..common) == marker.get(..common) {
-            self.overrun.clone()
+            self.overrun()
         } else {
             GapCause::Header(DecodeError::Truncated {
                 what: "block header",

@@ -3,6 +3,24 @@
 //! Each takes any bytes and panics where the format crate breaks a promise. Checksums keep random
 //! bytes away from everything behind them, so that most bodies put right checksums into their input
 //! first: a hostile writer does the same.
+//!
+//! `cargo test` replays the seeds and needs nothing but a stable compiler. To fuzz, build the targets
+//! with libFuzzer and the coverage that guides it, also on a stable compiler, and give a target a
+//! folder for what it finds besides the seeds:
+//!
+//! ```text
+//! export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1
+//!     -Cllvm-args=-sanitizer-coverage-level=4
+//!     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters
+//!     -Cllvm-args=-sanitizer-coverage-pc-table
+//!     -Cllvm-args=-sanitizer-coverage-trace-compares"
+//! host=x86_64-unknown-linux-gnu
+//! cargo build --release --features libfuzzer --bins --target $host
+//! mkdir -p corpus/block
+//! target/$host/release/block corpus/block seeds/block -max_total_time=60 -max_len=4096
+//! ```
+//!
+//! What a target finds becomes a seed, so that the replay keeps it found.
 
 mod sections;
 mod segment;

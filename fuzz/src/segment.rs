@@ -1,5 +1,7 @@
 //! Targets over whole structures as a segment stores them: file header, block, run of blocks.
 
+use std::ops::Range;
+
 use logq_format::{
     BLOCK_HEADER_LEN, Block, BlockHeader, BlockKind, Claims, DecodeError, Decompressor,
     FILE_HEADER_LEN, FileHeader, Member, Scan, Spine, Step, StoredBlock, SyncMarker, Window,
@@ -96,20 +98,38 @@ pub fn resync(data: &[u8]) {
     let Some((marker, bytes)) = data.split_first_chunk::<8>() else { return };
     let Some(marker) = SyncMarker::from_stored(*marker) else { return };
     let bytes = mend_headers(bytes, marker);
-    let steps = scan(&bytes, marker, bytes.len());
-    assert_eq!(scan(&bytes, marker, 0), steps);
-    assert_eq!(scan(&bytes, marker, 100), steps);
-    check_cover(&steps, &bytes, marker);
+    let whole = Scan::new(marker, 0..bytes.len() as u64);
+    let steps = check_scan(&whole, &bytes, marker, 0..bytes.len());
+    let mut first_block = None;
+    for step in steps {
+        let Step::Block { offset, header } = step else { continue };
+        let start = index(offset);
+        first_block = first_block.or(Some(start));
+        let range = start..start + header.block_len();
+        let stored = StoredBlock::new(header.clone(), &bytes[start..]).expect("it is all there");
+        if let Err(error) = stored.check_front().and_then(|()| stored.check_body()) {
+            check_scan(&Scan::inside(marker, offset, header, error), &bytes, marker, range);
+        }
+    }
 
     let first = find_block(&bytes, 0, marker);
     let last = find_last_block(&bytes, marker);
     assert_eq!(first.is_some(), last.is_some());
     assert!(first <= last);
-    let first_step = steps.iter().find_map(|step| match step {
-        Step::Block { offset, .. } => usize::try_from(*offset).ok(),
-        _ => None,
-    });
-    assert!(first_step.is_none() || first <= first_step);
+    assert!(first_block.is_none() || first <= first_block);
+}
+
+/// Checks a scan through windows of three sizes and answers its steps.
+fn check_scan(scan: &Scan, bytes: &[u8], marker: SyncMarker, range: Range<usize>) -> Vec<Step> {
+    let steps = drive(scan.clone(), bytes, bytes.len());
+    assert_eq!(drive(scan.clone(), bytes, 0), steps);
+    assert_eq!(drive(scan.clone(), bytes, 100), steps);
+    check_cover(&steps, bytes, marker, range);
+    steps
+}
+
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).expect("below the end")
 }
 
 /// Puts right checksums into all headers: whatever follows a marker.
@@ -126,17 +146,15 @@ fn mend_headers(bytes: &[u8], marker: SyncMarker) -> Vec<u8> {
 }
 
 /// All steps through windows of what is needed and at least `window` bytes.
-fn scan(bytes: &[u8], marker: SyncMarker, window: usize) -> Vec<Step> {
-    let mut scan = Scan::new(marker, 0..bytes.len() as u64);
+fn drive(mut scan: Scan, bytes: &[u8], window: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     let (mut start, mut end) = (0, window.min(bytes.len()));
     for _ in 0..=8 * bytes.len() + 8 {
         match scan.step(Window { offset: start as u64, bytes: &bytes[start..end] }) {
             Step::End => return steps,
             Step::Need(need) => {
-                start = usize::try_from(need.start).expect("below the end");
-                end = usize::try_from(need.end).expect("below the end");
-                end = end.max(start + window).min(bytes.len());
+                start = index(need.start);
+                end = index(need.end).max(start + window).min(bytes.len());
             }
             step => steps.push(step),
         }
@@ -145,14 +163,13 @@ fn scan(bytes: &[u8], marker: SyncMarker, window: usize) -> Vec<Step> {
 }
 
 /// Blocks and gaps follow each other from start to end, and no header of a block was made up.
-fn check_cover(steps: &[Step], bytes: &[u8], marker: SyncMarker) {
-    let mut at = 0;
+fn check_cover(steps: &[Step], bytes: &[u8], marker: SyncMarker, range: Range<usize>) {
+    let mut at = range.start as u64;
     for step in steps {
         at = match step {
             Step::Block { offset, header } => {
                 assert_eq!(*offset, at);
-                let start = usize::try_from(at).expect("below the end");
-                assert_eq!(BlockHeader::decode(&bytes[start..], marker).as_ref(), Ok(header));
+                assert_eq!(BlockHeader::decode(&bytes[index(at)..], marker).as_ref(), Ok(header));
                 at + header.block_len() as u64
             }
             Step::Gap(gap) => {
@@ -163,5 +180,5 @@ fn check_cover(steps: &[Step], bytes: &[u8], marker: SyncMarker) {
             step => panic!("{step:?}"),
         };
     }
-    assert_eq!(at, bytes.len() as u64);
+    assert_eq!(at, range.end as u64);
 }

@@ -1,13 +1,17 @@
 //! Which sequence numbers of a writer have been seen, in whatever order its blocks come.
 
+use std::ops::Range;
+
 use logq_format::{BlockFlags, BlockHeader, Timestamp};
+
+use crate::hop::sequences;
 
 /// The sequence numbers seen of one writer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Continuity {
     /// Apart from each other, ascending.
     runs: Vec<Run>,
-    /// The writer leaves numbers out: a jump means nothing.
+    /// The writer leaves out numbers: a jump means nothing.
     is_sparse: bool,
 }
 
@@ -31,14 +35,27 @@ pub(crate) struct Hole {
 }
 
 impl Continuity {
-    /// Adds the numbers of a block. A block without records tells which number comes next.
-    ///
-    /// Answers whether any of its numbers is new, or if it has none, whether there is no later one.
-    pub(crate) fn insert(&mut self, header: &BlockHeader) -> bool {
+    /// Adds the numbers of a block, and answers how many of them are new. A block without records
+    /// tells which number comes next.
+    pub(crate) fn insert(&mut self, header: &BlockHeader) -> u64 {
         self.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
-        let start = header.sequence;
-        let end = start.saturating_add(u64::from(header.records));
-        self.add(Run { start, end, min: header.min, max: header.max })
+        self.insert_numbers(sequences(header), header.min, header.max)
+    }
+
+    /// Adds numbers of records with times from `min` to `max`; answers how many are new.
+    pub(crate) fn insert_numbers(
+        &mut self,
+        numbers: Range<u64>,
+        min: Timestamp,
+        max: Timestamp,
+    ) -> u64 {
+        self.add(Run { start: numbers.start, end: numbers.end, min, max })
+    }
+
+    /// Notes that at the time `to` the next number was `next`; everything numbered so or higher has
+    /// the time `floor` or a later one.
+    pub(crate) fn expect(&mut self, next: u64, floor: Timestamp, to: Timestamp) {
+        self.add(Run { start: next, end: next, min: to.max(floor), max: floor });
     }
 
     /// Adds what was seen of the same writer elsewhere.
@@ -49,25 +66,19 @@ impl Continuity {
         }
     }
 
-    fn add(&mut self, new: Run) -> bool {
+    fn add(&mut self, new: Run) -> u64 {
         // The runs that touch or overlap the new one become one with it.
         let first = self.runs.partition_point(|run| run.end < new.start);
         let behind = self.runs.partition_point(|run| run.start <= new.end);
         let touched = self.runs.get(first..behind).unwrap_or_default();
-        let is_new = !touched.iter().any(|run| run.start <= new.start && new.end <= run.end)
-            || new.start == new.end && touched.iter().all(|run| run.end <= new.end);
-        let merged = touched.iter().fold(new, |merged, run| Run {
-            start: merged.start.min(run.start),
-            end: merged.end.max(run.end),
-            min: merged.min.min(run.min),
-            max: merged.max.max(run.max),
-        });
+        let known: u64 = touched.iter().map(Run::len).sum();
+        let merged = touched.iter().fold(new, |merged, run| merged.and(run));
         match self.runs.get_mut(first) {
             // By far the most frequent: the block goes on where the one before ended.
             Some(run) if behind == first + 1 => *run = merged,
             _ => drop(self.runs.splice(first..behind.max(first), [merged])),
         }
-        is_new
+        merged.len() - known
     }
 
     /// The numbers that have not been seen between those that have.
@@ -83,10 +94,21 @@ impl Continuity {
             })
         })
     }
+}
 
-    /// How many numbers have been seen.
-    pub(crate) fn records(&self) -> u64 {
-        self.runs.iter().map(|run| run.end - run.start).sum()
+impl Run {
+    fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// This run and another one that touches or overlaps it.
+    fn and(self, other: &Self) -> Self {
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+            min: self.min.min(other.min),
+            max: self.max.max(other.max),
+        }
     }
 }
 
@@ -109,8 +131,8 @@ mod tests {
     #[test]
     fn a_jump_is_a_hole_bounded_by_the_times_around() {
         let mut seen = Continuity::default();
-        assert!(seen.insert(&block(5, 5, BlockFlags::NONE)));
-        assert!(seen.insert(&block(13, 2, BlockFlags::NONE)));
+        assert_eq!(seen.insert(&block(5, 5, BlockFlags::NONE)), 5);
+        assert_eq!(seen.insert(&block(13, 2, BlockFlags::NONE)), 2);
         let hole = Hole {
             sequence: 10,
             records: 3,
@@ -118,26 +140,44 @@ mod tests {
             to: Timestamp::from_micros(130),
         };
         assert_eq!(seen.holes().collect::<Vec<_>>(), [hole]);
-        assert_eq!(seen.records(), 7);
     }
 
     #[test]
     fn a_block_without_records_tells_what_was_lost_before_it() {
         let mut seen = Continuity::default();
         seen.insert(&block(0, 5, BlockFlags::NONE));
-        assert!(seen.insert(&block(5, 0, BlockFlags::NONE)), "a ping in its place");
-        assert_eq!(seen.holes().count(), 0);
+        assert_eq!(seen.insert(&block(5, 0, BlockFlags::NONE)), 0);
+        assert_eq!(seen.holes().count(), 0, "a ping in its place");
         seen.insert(&block(7, 0, BlockFlags::NONE));
         assert_eq!(seen.holes().map(|hole| hole.records).sum::<u64>(), 2);
     }
 
     #[test]
-    fn blocks_written_twice_are_not_new_and_sparse_writers_have_no_holes() {
+    fn blocks_written_twice_bring_nothing_new() {
         let mut seen = Continuity::default();
-        assert!(seen.insert(&block(0, 5, BlockFlags::NONE)));
-        assert!(!seen.insert(&block(0, 5, BlockFlags::RETRIED)));
-        assert!(seen.insert(&block(9, 5, BlockFlags::SPARSE)));
+        assert_eq!(seen.insert(&block(0, 5, BlockFlags::NONE)), 5);
+        assert_eq!(seen.insert(&block(0, 5, BlockFlags::RETRIED)), 0);
+        assert_eq!(seen.insert(&block(3, 5, BlockFlags::NONE)), 3);
+    }
+
+    #[test]
+    fn jumps_of_sparse_writers_mean_nothing() {
+        let mut seen = Continuity::default();
+        seen.insert(&block(0, 5, BlockFlags::NONE));
+        seen.insert(&block(9, 5, BlockFlags::SPARSE));
+        seen.insert(&block(20, 5, BlockFlags::NONE));
         assert_eq!(seen.holes().count(), 0);
+    }
+
+    #[test]
+    fn a_roster_tells_what_was_lost_at_the_end() {
+        let mut seen = Continuity::default();
+        seen.insert(&block(0, 5, BlockFlags::NONE));
+        seen.expect(5, Timestamp::from_micros(50), Timestamp::from_micros(60));
+        assert_eq!(seen.holes().count(), 0);
+        seen.expect(8, Timestamp::from_micros(70), Timestamp::from_micros(90));
+        let (from, to) = (Timestamp::from_micros(50), Timestamp::from_micros(90));
+        assert_eq!(seen.holes().collect::<Vec<_>>(), [Hole { sequence: 5, records: 3, from, to }]);
     }
 
     proptest! {
@@ -150,10 +190,8 @@ mod tests {
             let mut seen = Continuity::default();
             for (start, records) in &blocks {
                 let new = (*start..start + u64::from(*records)).filter(|n| numbers.insert(*n)).count();
-                let is_new = seen.insert(&block(*start, *records, BlockFlags::NONE));
-                prop_assert!(*records == 0 || is_new == (new > 0));
+                prop_assert_eq!(seen.insert(&block(*start, *records, BlockFlags::NONE)), new as u64);
             }
-            prop_assert_eq!(seen.records(), numbers.len() as u64);
             let mut shuffled = blocks.clone();
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
             let mut again = Continuity::default();

@@ -48,7 +48,9 @@ impl Counts {
     }
 
     pub(crate) fn worker(&mut self, worker: Option<WorkerId>, count: u64) {
-        *self.workers.entry(worker).or_default() += count;
+        if count > 0 {
+            *self.workers.entry(worker).or_default() += count;
+        }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
@@ -68,6 +70,10 @@ impl Counts {
         for (worker, count) in other.workers {
             self.worker(worker, count);
         }
+    }
+
+    pub(crate) fn of_type(&self, record_type: RecordType) -> u64 {
+        self.types.get(record_type as usize).copied().unwrap_or(0)
     }
 
     /// The levels that occur.

@@ -10,7 +10,7 @@ use logq_format::{BlockFlags, BlockHeader, BlockKind, Claims, Member, Timestamp,
 use crate::hop::{Batch, Hop, Stop, Until};
 use crate::report::{Coverage, Holder};
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
-use crate::seek::{DATA_START, Seek};
+use crate::seek::Seek;
 use crate::segment::Segment;
 use crate::view::View;
 
@@ -57,8 +57,8 @@ fn coverage_of_store(segments: &[Segment]) -> Coverage {
 
 /// The earliest time among the first blocks of a segment.
 fn first_time(segment: &Segment) -> Option<Timestamp> {
-    let marker = segment.head().ok()?.marker;
-    let mut hop = Hop::new(segment, marker, DATA_START);
+    let head = segment.head().ok()?;
+    let mut hop = Hop::new(segment, head, head.start);
     let mut first = None;
     loop {
         let until = Until { offset: u64::MAX, claims: true, blocks: BATCH_BLOCKS_MAX };
@@ -66,8 +66,11 @@ fn first_time(segment: &Segment) -> Option<Timestamp> {
         let times = records(&batch).map(|header| header.min);
         first = times.chain(first).min();
         // Behind claims with this watermark nothing earlier comes.
-        let proven = batch.claims.last().is_some_and(|c| first.is_some_and(|t| c.watermark >= t));
-        if batch.stop == Stop::End || proven || (batch.claims.is_empty() && first.is_some()) {
+        let proven = batch
+            .pings
+            .last()
+            .is_some_and(|ping| first.is_some_and(|first| ping.claims.watermark >= first));
+        if batch.stop == Stop::End || proven || (batch.pings.is_empty() && first.is_some()) {
             return first;
         }
     }
@@ -93,17 +96,18 @@ struct Roster {
 impl End {
     /// Looks back from the end of a segment to the last claims, and if there are none, not too far.
     fn of(segment: &Segment) -> Option<Self> {
-        let marker = segment.head().ok()?.marker;
-        let mut seek = Seek::new(segment, marker);
+        let head = segment.head().ok()?;
+        let mut seek = Seek::new(segment, head);
         let mut stride = STRIDE_BYTES;
         loop {
-            let from = segment.len().saturating_sub(stride).max(DATA_START);
-            let last_try = from == DATA_START || stride >= STRIDE_BYTES_MAX;
+            let from = segment.len().saturating_sub(stride).max(head.start);
+            let last_try = from == head.start || stride >= STRIDE_BYTES_MAX;
             if let Some(start) = seek.first_block(from, segment.len()) {
-                let mut hop = Hop::new(segment, marker, start);
+                let mut hop = Hop::new(segment, head, start);
                 let until = Until { offset: u64::MAX, claims: false, blocks: usize::MAX };
                 let batch = hop.batch(until);
-                let claims = batch.claims.iter().rev().find(|claims| claims.covered >= start);
+                let claims = batch.pings.iter().rev().map(|ping| &ping.claims);
+                let claims = claims.filter(|claims| claims.covered >= start).next();
                 if claims.is_some() || last_try {
                     let last = records(&batch).map(|header| header.max).max();
                     let roster = claims.map(|claims| Roster::at_end(segment, &batch, claims));

@@ -1,10 +1,9 @@
-//! From a slice to its rows: read, prune, decompress, order.
+//! From the blocks of a slice to their spines: read, check, prune, decompress, parse.
 //!
-//! Works on one slice at a time and knows nothing of the others. What turns out to be damaged is
-//! left out and told.
+//! What turns out to be damaged is left out and told.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 
 use logq_format::{
     BlockHeader, DecodeError, GapCause, Origin, RecordType, RequestId, Section, Spine, StoredBlock,
@@ -15,9 +14,7 @@ use crate::error::ReadError;
 use crate::loading::{Loaded, Part};
 use crate::plan::Slice;
 use crate::report::{Cause, Gap, Statistics};
-use crate::rows::{Decoded, Key};
 use crate::segment::Segment;
-use crate::shelf::{Shelf, Space};
 use crate::source::Bytes;
 use crate::timeline::{BlockRef, Span, Timeline};
 use crate::wanted::{ABOUT_OTHERS, Wanted};
@@ -102,58 +99,7 @@ impl From<ReadError> for Failure {
     }
 }
 
-/// What a selection shows to its caller on the way.
-pub(crate) trait Receiver {
-    /// A block of the slice, with its index, whose spine has been decoded.
-    fn spine(&mut self, _index: usize, _spine: &Spine<'_>) {}
-
-    /// The records selected, and the blocks decoded as far as the depth asked for it.
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]);
-}
-
 impl<'s> Decoder<'s, '_> {
-    /// Selects the first `limit` wanted records of the `chosen` blocks of a slice.
-    pub(crate) fn select(
-        &self,
-        slice: &Slice,
-        chosen: &[usize],
-        depth: Depth,
-        limit: usize,
-        findings: &mut Findings,
-        receiver: &mut impl Receiver,
-    ) -> Result<(), ReadError> {
-        let mut workspace = self.workspaces.take()?;
-        let is_front_enough = depth != Depth::Record || self.wanted.requests().is_some();
-        let part = if is_front_enough { Part::Front } else { Part::Whole };
-        let loaded = self.load(slice, chosen, part, &mut workspace, findings);
-        {
-            let fronts = self.fronts(slice, &loaded, part, &mut workspace, findings)?;
-            let spines = self.spines(slice, &fronts, findings);
-            for (index, spine) in spines.iter().enumerate() {
-                if let Some(spine) = spine {
-                    receiver.spine(index, spine);
-                }
-            }
-            let keys = self.keys(slice, &spines, findings);
-
-            let spines: Vec<_> = spines.into_iter().map(Cell::new).collect();
-            let wholes: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
-            let bodies: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
-            let space =
-                Space { fronts: &fronts, spines: &spines, wholes: &wholes, bodies: &bodies };
-            let mut shelf = Shelf::new(self, slice, space);
-            let rows = shelf.choose(keys, depth, limit, &mut workspace, findings)?;
-            findings.statistics.records += rows.len() as u64;
-            findings.unknown_records += count_unknown(&rows);
-            if !rows.is_empty() {
-                receiver.rows(&rows, shelf.blocks());
-            }
-        }
-        loaded.release(&mut workspace);
-        self.workspaces.give_back(workspace);
-        Ok(())
-    }
-
     pub(crate) fn load(
         &self,
         slice: &Slice,
@@ -241,73 +187,6 @@ impl<'s> Decoder<'s, '_> {
         fronts.iter().zip(&slice.blocks).map(parse).collect()
     }
 
-    /// The keys of the records that the spines do not rule out, in the order of the query, each
-    /// record once.
-    fn keys(
-        &self,
-        slice: &Slice,
-        spines: &[Option<Spine<'_>>],
-        findings: &mut Findings,
-    ) -> Vec<Key> {
-        // A writer's blocks one after the other make few long runs, which sorting merges quickly.
-        let mut order: Vec<usize> = (0..slice.blocks.len()).collect();
-        order.sort_by_key(|index| {
-            slice.blocks.get(*index).map(|b| (b.writer, b.sequence, b.segment, b.offset))
-        });
-        let mut keys = Vec::new();
-        for index in order {
-            let block = slice.blocks.get(index);
-            let (Some(block), Some(Some(spine))) = (block, spines.get(index)) else { continue };
-            if let Err(error) = self.keys_of(slice.span, block, index, spine, &mut keys) {
-                findings.gaps.extend(self.content_gap(block, error));
-            }
-        }
-        keys.sort_by_key(Key::rank);
-        keys.dedup_by_key(|key| key.rank());
-        if self.timeline.is_descending() {
-            keys.reverse();
-        }
-        keys
-    }
-
-    fn keys_of(
-        &self,
-        span: Span,
-        block: &BlockRef,
-        index: usize,
-        spine: &Spine<'_>,
-        keys: &mut Vec<Key>,
-    ) -> Result<(), DecodeError> {
-        let times = self.timeline.times(span);
-        let first = spine.times().partition_point(|time| time.as_micros() < times.from);
-        let end = spine.times().partition_point(|time| time.as_micros() < times.until);
-        let takes_all = self.wanted.takes_all_kinds(block);
-        let requests = match self.wanted.requests() {
-            Some(wanted) => Some(requested(spine, wanted)?),
-            None => None,
-        };
-        let is_requested = |row: usize| {
-            requests.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false))
-        };
-        let columns = spine.times().iter().zip(spine.kinds()).zip(spine.sequences()).enumerate();
-        keys.reserve(end.saturating_sub(first));
-        for (row, ((time, (level, record_type)), sequence)) in columns.take(end).skip(first) {
-            let admitted = takes_all || self.wanted.admits_kind(block.worker, level, record_type);
-            if admitted && is_requested(row) {
-                keys.push(Key {
-                    time: *time,
-                    writer: block.writer,
-                    sequence,
-                    block: narrow(index),
-                    index: narrow(row),
-                    level,
-                    record_type,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Notes that a block cannot be used, or passes on what is worse.
     pub(crate) fn fail(
         &self,
@@ -349,24 +228,8 @@ impl<'s> Decoder<'s, '_> {
             range: block.offset..block.offset + u64::from(block.len),
             cause,
             origin: Some(Origin { writer: WriterId(block.writer), worker: block.worker }),
+            sequences: Some(block.sequence..block.sequence + u64::from(block.records)),
             span: Some((Timestamp::from_micros(min), Timestamp::from_micros(max))),
         })
     }
-}
-
-/// For each record of a block whether it belongs to a wanted request.
-fn requested(spine: &Spine<'_>, wanted: &[RequestId]) -> Result<Vec<bool>, DecodeError> {
-    let ids: Vec<bool> =
-        spine.request_ids().iter().map(|id| wanted.binary_search(id).is_ok()).collect();
-    let is_wanted = |index: Option<u32>| index.and_then(|index| ids.get(index as usize)).copied();
-    Ok(spine.request_indices()?.into_iter().map(|index| is_wanted(index) == Some(true)).collect())
-}
-
-fn count_unknown(keys: &[Key]) -> u64 {
-    keys.iter().filter(|key| key.record_type == RecordType::Unknown).count() as u64
-}
-
-/// Indices of blocks in a slice and of records in a block fit 32 bits by far.
-fn narrow(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }

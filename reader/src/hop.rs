@@ -12,7 +12,7 @@ use logq_format::{
 };
 
 use crate::report::{Cause, Gap};
-use crate::segment::Segment;
+use crate::segment::{Head, Segment};
 use crate::view::View;
 
 /// A block as a hop finds it.
@@ -33,11 +33,18 @@ impl Hopped {
 pub(crate) struct Batch {
     pub(crate) blocks: Vec<Hopped>,
     pub(crate) gaps: Vec<Gap>,
-    /// The claims met.
-    pub(crate) claims: Vec<Claims>,
+    /// The pings with claims among the blocks.
+    pub(crate) pings: Vec<Ping>,
     /// Why it ends where it does.
     pub(crate) stop: Stop,
     pub(crate) bytes_read: u64,
+}
+
+/// A ping with claims.
+#[derive(Debug)]
+pub(crate) struct Ping {
+    pub(crate) offset: u64,
+    pub(crate) claims: Claims,
 }
 
 /// Why a batch ends where it does.
@@ -81,9 +88,9 @@ enum Found {
 
 impl<'s> Hop<'s> {
     /// A walk over the blocks from `start` on, where a block should start.
-    pub(crate) fn new(segment: &'s Segment, marker: SyncMarker, start: u64) -> Self {
-        let scan = Scan::new(marker, start..segment.len());
-        Self { view: View::new(segment), marker, scan, before: None }
+    pub(crate) fn new(segment: &'s Segment, head: &Head, start: u64) -> Self {
+        let scan = Scan::new(head.marker, start..segment.len());
+        Self { view: View::new(segment), marker: head.marker, scan, before: None }
     }
 
     /// The next blocks.
@@ -106,11 +113,12 @@ impl<'s> Hop<'s> {
                 }
                 Found::Block(block) => {
                     let claims = self.claims(&block);
+                    let offset = block.offset;
                     self.before = Some(block.header.min);
                     complete_spans(&mut batch.gaps, block.header.max);
                     batch.blocks.push(block);
                     if let Some(claims) = claims {
-                        batch.claims.push(claims);
+                        batch.pings.push(Ping { offset, claims });
                         if until.claims {
                             break;
                         }
@@ -171,6 +179,13 @@ impl<'s> Hop<'s> {
     }
 
     fn gap(&self, range: Range<u64>, cause: Cause, header: Option<&BlockHeader>) -> Gap {
+        let cause = match self.view.segment().head() {
+            // The search for blocks started there because the file header is damaged.
+            Ok(Head { header: Err(error), .. }) if range.start == 0 => {
+                GapCause::Header(error.clone()).into()
+            }
+            _ => cause,
+        };
         let from = header.map(|header| header.min).into_iter().chain(self.before).min();
         let to = header.map(|header| header.max).or(from);
         Gap {
@@ -178,6 +193,7 @@ impl<'s> Hop<'s> {
             range,
             cause,
             origin: header.map(|header| header.origin),
+            sequences: header.map(sequences),
             span: from.zip(to),
         }
     }
@@ -251,6 +267,11 @@ impl<'s> Hop<'s> {
         }
         (blocks, gaps)
     }
+}
+
+/// The sequence numbers of a block's records.
+pub(crate) fn sequences(header: &BlockHeader) -> Range<u64> {
+    header.sequence..header.sequence.saturating_add(u64::from(header.records))
 }
 
 /// The gaps before a block end at the latest when it does.

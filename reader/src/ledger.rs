@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use logq_format::{BlockHeader, BlockKind, DecodeError, GapCause, Origin, Timestamp, WriterId};
+use logq_format::{BlockHeader, BlockKind, DecodeError, GapCause, Origin, WriterId};
 
 use crate::continuity::Continuity;
 use crate::decoder::Findings;
-use crate::hop::{Batch, Hopped};
+use crate::hop::{Batch, Hopped, sequences};
 use crate::report::{Cause, Coverage, GAPS_MAX, Gap, Missing, Report, Statistics};
 use crate::segment::Segment;
 use crate::summary::Survey;
@@ -61,7 +61,7 @@ impl<'s> Ledger<'s> {
     pub(crate) fn unreadable(&mut self, segment: usize, cause: Cause) {
         if let Some(segment) = self.segments.get(segment) {
             let (path, range) = (segment.path().to_owned(), 0..segment.len());
-            self.gap(Gap { path, range, cause, origin: None, span: None });
+            self.gap(Gap { path, range, cause, origin: None, sequences: None, span: None });
         }
     }
 
@@ -79,7 +79,14 @@ impl<'s> Ledger<'s> {
             edges.any |= !batch.blocks.is_empty();
         }
         for gap in batch.gaps.drain(..) {
+            self.sequences_of(segment, &gap);
             self.gap(gap);
+        }
+        for ping in &batch.pings {
+            for member in &ping.claims.roster {
+                let to = ping.claims.now;
+                self.writer(segment, member.origin).expect(member.sequence, member.floor, to);
+            }
         }
         for block in &batch.blocks {
             self.block(segment, block);
@@ -91,19 +98,34 @@ impl<'s> Ledger<'s> {
         if let BlockKind::Other(byte) = header.kind {
             self.unknown_kind(segment, block, byte);
         }
-        let (_, continuity) = self
-            .writers
-            .entry((segment, header.origin.writer))
-            .or_insert_with(|| (header.origin, Continuity::default()));
-        let is_new = continuity.insert(header);
+        let new = self.writer(segment, header.origin).insert(header);
+        // A block that was written twice says twice what was lost before it.
+        let is_repeated = header.records > 0 && new == 0;
+        let lost = if is_repeated { 0 } else { u64::from(header.lost) };
         if let Some(survey) = &mut self.survey {
             let store = self.segments.get(segment).map_or(0, Segment::store);
-            survey.block(segment, store, header, is_new);
+            survey.block(segment, store, header, new, lost);
         }
         let (min, max) = (header.min.as_micros(), header.max.as_micros());
-        if is_new && self.times.meets(min, max) {
-            self.lost_records += u64::from(header.lost);
+        if self.times.meets(min, max) {
+            self.lost_records += lost;
         }
+    }
+
+    /// What a gap with a header says to be lost is not missing besides.
+    fn sequences_of(&mut self, segment: usize, gap: &Gap) {
+        if let (Some(origin), Some(sequences), Some((min, max))) =
+            (gap.origin, &gap.sequences, gap.span)
+        {
+            self.writer(segment, origin).insert_numbers(sequences.clone(), min, max);
+        }
+    }
+
+    fn writer(&mut self, segment: usize, origin: Origin) -> &mut Continuity {
+        let key = (segment, origin.writer);
+        let (_, continuity) =
+            self.writers.entry(key).or_insert_with(|| (origin, Continuity::default()));
+        continuity
     }
 
     /// A block of a kind that this version does not know is passed over; if it may hold records,
@@ -248,6 +270,7 @@ pub(crate) fn content_gap(
         range: block.offset..block.offset.saturating_add(header.block_len() as u64),
         cause: GapCause::Content(error).into(),
         origin: Some(header.origin),
+        sequences: Some(sequences(header)),
         span: Some((header.min, header.max)),
     })
 }

@@ -13,7 +13,9 @@ use rayon::prelude::*;
 
 use crate::ledger::Ledger;
 use crate::query::Query;
-use crate::scale::{PRIME_SEGMENTS, SLICE_RAW_BYTES, SLICE_RECORDS};
+use crate::scale::{
+    LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS, SLICE_RAW_BYTES, SLICE_RECORDS,
+};
 use crate::segment::Segment;
 use crate::strand::{Advance, Strand};
 use crate::timeline::{BlockRef, Span, Timeline};
@@ -26,6 +28,26 @@ pub(crate) struct Slice {
     pub(crate) span: Span,
     /// The blocks that have a part in it.
     pub(crate) blocks: Vec<BlockRef>,
+}
+
+impl Slice {
+    /// Whether its blocks are too much to be decoded at once.
+    pub(crate) fn is_large(&self) -> bool {
+        is_large(&self.blocks)
+    }
+
+    /// The bytes of its blocks once they are decompressed.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block.raw_len)).sum()
+    }
+}
+
+/// Whether blocks are too much to be decoded at once.
+pub(crate) fn is_large<'b>(blocks: impl IntoIterator<Item = &'b BlockRef>) -> bool {
+    let (bytes, records) = blocks.into_iter().fold((0, 0), |(bytes, records), block| {
+        (bytes + u64::from(block.raw_len), records + u64::from(block.records))
+    });
+    bytes > LARGE_RAW_BYTES || records > LARGE_RECORDS
 }
 
 /// Makes slices, in order.

@@ -57,6 +57,8 @@ pub struct Gap {
     pub cause: Cause,
     /// Who wrote the block at the start of the gap, if its header is intact.
     pub origin: Option<Origin>,
+    /// The sequence numbers of that block's records; a block with gaps in its sequence has more.
+    pub sequences: Option<Range<u64>>,
     /// The times of the blocks around: what was lost happened about then. `None` if unknown.
     pub span: Option<(Timestamp, Timestamp)>,
 }
@@ -79,7 +81,8 @@ pub enum Cause {
     Unreadable(String),
 }
 
-/// Records of one writer that are missing between two of its blocks.
+/// Records of one writer that are missing between two of its blocks, or before a roster that knows
+/// of them. Those of blocks that left a gap with intact headers are not told again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Missing {

@@ -13,20 +13,18 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
+
+use rayon::Scope;
 
 use crate::decoder::Findings;
 use crate::error::ReadError;
 use crate::plan::{Plan, Slice};
+use crate::scale::LARGE_RAW_BYTES;
 
-/// What working on one slice brought.
-pub(crate) struct Outcome<T> {
-    /// `None` if the slice has no rows.
-    pub(crate) result: Option<T>,
-    pub(crate) rows: usize,
-    pub(crate) findings: Findings,
-}
+/// Takes the results of one slice as they come, each with its number of rows.
+pub(crate) type Sink<'k, T> = &'k mut dyn FnMut(T, usize) -> ControlFlow<()>;
 
 /// How many blocks slices have: few at first, so that something comes out soon.
 #[derive(Clone, Copy, Debug)]
@@ -39,72 +37,184 @@ pub(crate) struct Pace {
 ///
 /// `work` gets the number of rows that still count. It may be called again for the slice that the
 /// limit cuts.
-pub(crate) fn run<T: Send>(
+pub(crate) fn run<T, W>(
     plan: &mut Plan<'_, '_>,
     pace: Pace,
     limit: Option<u64>,
-    work: impl Fn(&Slice, usize) -> Result<Outcome<T>, ReadError> + Sync,
+    work: W,
     mut fold: impl FnMut(T) -> ControlFlow<()>,
-) -> Result<(), ReadError> {
+) -> Result<(), ReadError>
+where
+    T: Send,
+    W: Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError> + Sync,
+{
     let stop = AtomicBool::new(false);
-    let (work, stop) = (&work, &stop);
-    let mut remaining =
-        limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let widest = rayon::current_num_threads().saturating_add(1);
-    // With a limit the first slices often suffice: no use in working on many at once.
-    let mut width = if limit.is_some() { 1 } else { widest };
-    let mut blocks = pace.first;
     rayon::in_place_scope(|scope| {
-        let mut under_way = VecDeque::new();
-        let mut folded = Ok(());
-        while remaining > 0 {
-            while under_way.len() < width
-                && let Some(slice) = plan.next_slice(blocks)
-            {
-                blocks = blocks.saturating_mul(4).min(pace.most);
-                let slice = Arc::new(slice);
-                let (sender, receiver) = sync_channel(1);
-                under_way.push_back((Arc::clone(&slice), receiver));
-                scope.spawn(move |_| {
-                    if !stop.load(Ordering::Relaxed) {
-                        // The receiver is gone only if nobody wants the result any more.
-                        drop(sender.send(work(&slice, remaining)));
-                    }
-                });
-            }
-            let Some((slice, receiver)) = under_way.pop_front() else { break };
-            // A task that ends without an answer has panicked; leaving the scope tells of it.
-            let Some(outcome) = wait(&receiver) else { break };
-            match take(plan, &slice, outcome, &mut remaining, work, &mut fold) {
-                Ok(ControlFlow::Continue(())) => width = widest.min(width + 1),
-                Ok(ControlFlow::Break(())) => break,
-                Err(error) => {
-                    folded = Err(error);
-                    break;
-                }
-            }
-        }
+        let remaining = limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        let mut pipeline = Pipeline {
+            scope,
+            work: &work,
+            stop: &stop,
+            under_way: VecDeque::new(),
+            raw_bytes: 0,
+            held_back: None,
+            blocks: pace.first,
+            most: pace.most,
+            // With a limit the first slices often suffice: no use in working on many at once.
+            width: if limit.is_some() { 1 } else { widest() },
+            remaining,
+        };
+        let folded = pipeline.fold_all(plan, &mut fold);
         stop.store(true, Ordering::Relaxed);
         folded
     })
 }
 
-/// Folds one outcome, after cutting it to the rows that still count.
-fn take<T>(
-    plan: &mut Plan<'_, '_>,
-    slice: &Slice,
-    outcome: Result<Outcome<T>, ReadError>,
-    remaining: &mut usize,
-    work: impl Fn(&Slice, usize) -> Result<Outcome<T>, ReadError>,
-    mut fold: impl FnMut(T) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, ReadError> {
-    let mut outcome = outcome?;
-    if outcome.rows > *remaining {
-        outcome = work(slice, *remaining)?;
+/// One slice for each thread, and one that waits to be folded.
+fn widest() -> usize {
+    rayon::current_num_threads().saturating_add(1)
+}
+
+/// The slices under way.
+struct Pipeline<'p, 'scope, T, W> {
+    scope: &'p Scope<'scope>,
+    work: &'scope W,
+    stop: &'scope AtomicBool,
+    under_way: VecDeque<(Arc<Slice>, Work<T>)>,
+    /// The bytes of their blocks once decompressed.
+    raw_bytes: u64,
+    /// The next slice, if it must wait until there is room for it.
+    held_back: Option<Arc<Slice>>,
+    /// How many blocks the next slice should have, and later ones at most.
+    blocks: usize,
+    most: usize,
+    /// How many slices may be under way.
+    width: usize,
+    /// How many rows still count.
+    remaining: usize,
+}
+
+/// How a slice is worked on.
+enum Work<T> {
+    /// By some thread, which will send the results.
+    Elsewhere(Receiver<Result<Done<T>, ReadError>>),
+    /// Here, when its turn has come, because it needs the memory of many others.
+    Here,
+}
+
+/// The results of one slice.
+struct Done<T> {
+    results: Vec<T>,
+    rows: usize,
+    findings: Findings,
+}
+
+impl<'scope, T, W> Pipeline<'_, 'scope, T, W>
+where
+    T: Send + 'scope,
+    W: Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError> + Sync,
+{
+    fn fold_all(
+        &mut self,
+        plan: &mut Plan<'_, '_>,
+        fold: &mut impl FnMut(T) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        while self.remaining > 0 {
+            self.start_some(plan);
+            let Some((slice, work)) = self.under_way.pop_front() else { break };
+            let done = match &work {
+                Work::Here => None,
+                Work::Elsewhere(receiver) => match wait(receiver) {
+                    Some(done) => Some(done?).filter(|done| done.rows <= self.remaining),
+                    // The task has panicked; leaving the scope tells of it.
+                    None => break,
+                },
+            };
+            self.raw_bytes -= slice.raw_bytes();
+            let go_on = match done {
+                Some(done) => {
+                    self.remaining -= done.rows;
+                    plan.ledger().findings(done.findings);
+                    done.results.into_iter().try_for_each(&mut *fold)
+                }
+                None => self.work_here(plan, &slice, fold)?,
+            };
+            if go_on.is_break() {
+                break;
+            }
+            self.width = widest().min(self.width + 1);
+        }
+        Ok(())
     }
-    *remaining -= outcome.rows.min(*remaining);
-    plan.ledger().findings(outcome.findings);
-    Ok(outcome.result.map_or(ControlFlow::Continue(()), &mut fold))
+
+    /// Starts slices as long as there is room.
+    fn start_some(&mut self, plan: &mut Plan<'_, '_>) {
+        while self.under_way.len() < self.width {
+            let held_back = self.held_back.take();
+            let Some(slice) = held_back.or_else(|| plan.next_slice(self.blocks).map(Arc::new))
+            else {
+                break;
+            };
+            let raw_bytes = slice.raw_bytes();
+            if !self.under_way.is_empty() && self.raw_bytes + raw_bytes > LARGE_RAW_BYTES {
+                self.held_back = Some(slice);
+                break;
+            }
+            self.raw_bytes += raw_bytes;
+            self.blocks = self.blocks.saturating_mul(4).min(self.most);
+            let work = if slice.is_large() { Work::Here } else { self.start(Arc::clone(&slice)) };
+            self.under_way.push_back((slice, work));
+        }
+    }
+
+    fn start(&self, slice: Arc<Slice>) -> Work<T> {
+        let (sender, receiver) = sync_channel(1);
+        let (work, stop, limit) = (self.work, self.stop, self.remaining);
+        self.scope.spawn(move |_| {
+            if !stop.load(Ordering::Relaxed) {
+                send(&sender, work_elsewhere(work, &slice, limit));
+            }
+        });
+        Work::Elsewhere(receiver)
+    }
+
+    /// Works on a slice on this thread and folds its results at once.
+    fn work_here(
+        &mut self,
+        plan: &mut Plan<'_, '_>,
+        slice: &Slice,
+        fold: &mut impl FnMut(T) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let mut go_on = ControlFlow::Continue(());
+        let mut remaining = self.remaining;
+        let findings = (self.work)(slice, remaining, &mut |result, rows| {
+            remaining -= rows.min(remaining);
+            go_on = fold(result);
+            go_on
+        })?;
+        self.remaining = remaining;
+        plan.ledger().findings(findings);
+        Ok(go_on)
+    }
+}
+
+fn work_elsewhere<T>(
+    work: impl Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError>,
+    slice: &Slice,
+    limit: usize,
+) -> Result<Done<T>, ReadError> {
+    let (mut results, mut sum) = (Vec::new(), 0);
+    let findings = work(slice, limit, &mut |result, rows| {
+        results.push(result);
+        sum += rows;
+        ControlFlow::Continue(())
+    })?;
+    Ok(Done { results, rows: sum, findings })
+}
+
+/// Sends the results; if nobody wants them any more, the receiver is gone.
+fn send<T>(sender: &SyncSender<T>, done: T) {
+    drop(sender.send(done));
 }
 
 /// Waits for an answer. A thread of the pool lends a hand meanwhile: with a pool of one thread,

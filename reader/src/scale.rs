@@ -52,5 +52,20 @@ pub(crate) const SLICE_RAW_BYTES: u64 = scaled(4 << 20, 3000);
 /// A slice ends when its blocks have so many records.
 pub(crate) const SLICE_RECORDS: u64 = scaled(1 << 15, 30);
 
+/// The most bytes that the blocks under way may have once decompressed. A single slice with more,
+/// or with more than [`LARGE_RECORDS`], is selected from bit by bit.
+///
+/// A thousand writers with blocks of 32 KiB stay below it.
+pub(crate) const LARGE_RAW_BYTES: u64 = scaled(128 << 20, 20_000);
+
+/// The most records a slice may have to be selected from at once: 32 MiB of keys.
+pub(crate) const LARGE_RECORDS: u64 = scaled(1 << 20, 150);
+
+/// The records of one pass over a large slice.
+pub(crate) const PASS_RECORDS: usize = if cfg!(test) { 40 } else { 1 << 18 };
+
+/// The bytes of the blocks whose records are handed out together in such a pass.
+pub(crate) const GROUP_RAW_BYTES: u64 = scaled(32 << 20, 4000);
+
 /// How many segments are looked into at once before the first slice.
 pub(crate) const PRIME_SEGMENTS: usize = if cfg!(test) { 2 } else { 16 };

@@ -4,37 +4,32 @@
 //! other and flush when they like. What proves is the claims of a ping, so from the place on the
 //! pings around are asked.
 
-use logq_format::{
-    BLOCK_HEADER_LEN, BlockHeader, Claims, FILE_HEADER_LEN, SyncMarker, Timestamp, find_block,
-};
+use logq_format::{BLOCK_HEADER_LEN, BlockHeader, Claims, Timestamp, find_block};
 
 use crate::hop::Hop;
 use crate::scale::{PROBE_BYTES, SEARCH_BYTES, STRIDE_BYTES, STRIDE_BYTES_MAX};
-use crate::segment::Segment;
+use crate::segment::{Head, Segment};
 use crate::view::View;
-
-/// Where the first block of every segment starts.
-pub(crate) const DATA_START: u64 = FILE_HEADER_LEN as u64;
 
 /// Finds places in one segment.
 #[derive(Debug)]
 pub(crate) struct Seek<'s> {
     view: View<'s>,
-    marker: SyncMarker,
+    head: &'s Head,
     bytes_read: u64,
 }
 
 impl<'s> Seek<'s> {
-    pub(crate) fn new(segment: &'s Segment, marker: SyncMarker) -> Self {
-        Self { view: View::new(segment), marker, bytes_read: 0 }
+    pub(crate) fn new(segment: &'s Segment, head: &'s Head) -> Self {
+        Self { view: View::new(segment), head, bytes_read: 0 }
     }
 
     /// An offset where a block starts and before which nothing is as late as `since`.
     pub(crate) fn start_of(&mut self, since: Timestamp) -> u64 {
         let mut end = self.approach(since);
         let mut stride = STRIDE_BYTES;
-        while end > DATA_START && stride <= STRIDE_BYTES_MAX {
-            let from = end.saturating_sub(stride).max(DATA_START);
+        while end > self.head.start && stride <= STRIDE_BYTES_MAX {
+            let from = end.saturating_sub(stride).max(self.head.start);
             let claims = self.claims(from, end, |_| false);
             let starts = claims.iter().filter(|claims| claims.now < since).map(|c| c.covered);
             let start = starts.filter(|offset| self.header_at(*offset).is_some()).max();
@@ -44,7 +39,7 @@ impl<'s> Seek<'s> {
             end = from;
             stride *= 2;
         }
-        DATA_START
+        self.head.start
     }
 
     /// An offset from which on everything is at or after `until`.
@@ -60,7 +55,7 @@ impl<'s> Seek<'s> {
 
     /// About where headers start to show times as late as `time`.
     fn approach(&mut self, time: Timestamp) -> u64 {
-        let (mut low, mut high) = (DATA_START, self.view.segment().len());
+        let (mut low, mut high) = (self.head.start, self.view.segment().len());
         while high.saturating_sub(low) > SEARCH_BYTES {
             let middle = low + (high - low) / 2;
             match self.find_block(middle, high) {
@@ -76,7 +71,7 @@ impl<'s> Seek<'s> {
     fn claims(&mut self, from: u64, to: u64, enough: impl Fn(&Claims) -> bool) -> Vec<Claims> {
         let mut found = Vec::new();
         let Some(start) = self.first_block(from, to) else { return found };
-        let mut hop = Hop::new(self.view.segment(), self.marker, start);
+        let mut hop = Hop::new(self.view.segment(), self.head, start);
         while let Some(claims) = hop.next_claims(to) {
             let is_enough = enough(&claims);
             found.push(claims);
@@ -90,8 +85,8 @@ impl<'s> Seek<'s> {
 
     /// The offset of the first block at or after `from`, if it lies before `to`.
     pub(crate) fn first_block(&mut self, from: u64, to: u64) -> Option<u64> {
-        if from <= DATA_START {
-            return Some(DATA_START);
+        if from <= self.head.start {
+            return Some(self.head.start);
         }
         self.find_block(from, to).map(|(offset, _)| offset)
     }
@@ -104,8 +99,8 @@ impl<'s> Seek<'s> {
         while from < to {
             let end = from.saturating_add(PROBE_BYTES).min(len);
             let bytes = self.view.get(from..end).ok()?;
-            if let Some(found) = find_block(bytes, 0, self.marker) {
-                let header = BlockHeader::decode(bytes.get(found..)?, self.marker).ok()?;
+            if let Some(found) = find_block(bytes, 0, self.head.marker) {
+                let header = BlockHeader::decode(bytes.get(found..)?, self.head.marker).ok()?;
                 let offset = from + found as u64;
                 return (offset < to).then_some((offset, header));
             }
@@ -116,7 +111,7 @@ impl<'s> Seek<'s> {
     }
 
     fn header_at(&mut self, offset: u64) -> Option<BlockHeader> {
-        if offset < DATA_START {
+        if offset < self.head.start {
             return None;
         }
         let end = offset.saturating_add(BLOCK_HEADER_LEN as u64);
@@ -124,7 +119,7 @@ impl<'s> Seek<'s> {
             return None;
         }
         let bytes = self.view.get(offset..end).ok()?;
-        BlockHeader::decode(bytes, self.marker).ok()
+        BlockHeader::decode(bytes, self.head.marker).ok()
     }
 
     /// How many bytes were read or mapped since this was last asked.

@@ -8,7 +8,7 @@ use logq_format::{
     GapCause, StoredBlock, SyncMarker, decode_dictionary, recover_marker,
 };
 
-use crate::report::{Cause, Gap};
+use crate::report::Cause;
 use crate::source::{Bytes, Source};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
 pub(crate) struct Head {
     /// What every block starts with.
     pub(crate) marker: SyncMarker,
+    /// Where the first block starts, or where to begin to look for it.
+    pub(crate) start: u64,
     /// The file header, or what is wrong with it.
     pub(crate) header: Result<FileHeader, DecodeError>,
 }
@@ -63,7 +65,10 @@ impl Segment {
     fn read_head(&self) -> Result<Head, Cause> {
         let bytes = self.source.read(0..self.len().min(FILE_HEADER_LEN as u64), Vec::new())?;
         let error = match FileHeader::decode(&bytes) {
-            Ok(header) => return Ok(Head { marker: header.marker, header: Ok(header) }),
+            Ok(header) => {
+                let (marker, start) = (header.marker, FILE_HEADER_LEN as u64);
+                return Ok(Head { marker, start, header: Ok(header) });
+            }
             Err(error) => error,
         };
         let damaged = Cause::Damaged(GapCause::Header(error.clone()));
@@ -73,7 +78,7 @@ impl Segment {
         }
         let bytes = self.source.read(0..self.len().min(RECOVERY_BYTES), Vec::new())?;
         match recover_marker(&bytes) {
-            Some(marker) => Ok(Head { marker, header: Err(error) }),
+            Some(marker) => Ok(Head { marker, start: 0, header: Err(error) }),
             None => Err(damaged),
         }
     }
@@ -102,16 +107,5 @@ impl Segment {
 
     fn read_part(&self, start: u64, len: u64) -> Option<Bytes<'_>> {
         self.source.read(start..start.saturating_add(len).min(self.len()), Vec::new()).ok()
-    }
-}
-
-/// The gap that a damaged file header leaves although the blocks behind it can be read.
-pub(crate) fn head_gap(segment: &Segment, error: &DecodeError) -> Gap {
-    Gap {
-        path: segment.path().to_owned(),
-        range: 0..segment.len().min(FILE_HEADER_LEN as u64),
-        cause: GapCause::Header(error.clone()).into(),
-        origin: None,
-        span: None,
     }
 }

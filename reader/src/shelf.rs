@@ -5,10 +5,11 @@ use std::cell::{Cell, OnceCell};
 
 use logq_format::{Block, Spine, StoredBlock, TypeSet};
 
-use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
+use crate::decoder::{Decoder, Failure, Findings, Front};
 use crate::error::ReadError;
 use crate::plan::Slice;
 use crate::rows::{Decoded, Key, Row};
+use crate::select::Selection;
 use crate::source::Bytes;
 use crate::timeline::BlockRef;
 use crate::workspace::Workspace;
@@ -54,12 +55,12 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
     pub(crate) fn choose(
         &mut self,
         keys: Vec<Key>,
-        depth: Depth,
-        limit: usize,
+        selection: Selection<'_>,
         workspace: &mut Workspace,
         findings: &mut Findings,
     ) -> Result<Vec<Key>, ReadError> {
         let wanted = self.decoder.wanted;
+        let Selection { depth, limit, .. } = selection;
         let mut chosen = Vec::with_capacity(keys.len().min(limit));
         for key in keys {
             if chosen.len() >= limit {

@@ -6,16 +6,17 @@ use std::sync::{Arc, OnceLock};
 
 use crate::counts::Counts;
 use crate::coverage::coverage;
-use crate::decoder::{Decoder, Depth, Findings, Receiver};
+use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::{OpenError, ReadError};
 use crate::listing;
 use crate::plan::{Plan, Slice};
 use crate::query::Query;
 use crate::report::{Coverage, Report};
 use crate::rows::{Decoded, Key, Rows};
-use crate::run::{Outcome, run};
+use crate::run::{Sink, run};
 use crate::scale::SCAN_PACE;
 use crate::segment::Segment;
+use crate::select::{Receiver, Selection};
 use crate::summary::{self, Summary};
 use crate::tally::{self, Field, Tally};
 use crate::timeline::Timeline;
@@ -82,12 +83,13 @@ impl Snapshot {
         let workspaces = Workspaces::default();
         let decoder = self.decoder(query, &wanted, &workspaces);
         let mut plan = Plan::new(&self.segments, query, &wanted);
-        let work = |slice: &Slice, limit: usize| {
-            let mut mapped = Mapped { map: &map, result: None, rows: 0 };
+        let work = |slice: &Slice, limit: usize, sink: Sink<'_, T>| {
             let mut findings = Findings::default();
             let chosen: Vec<_> = (0..slice.blocks.len()).collect();
-            decoder.select(slice, &chosen, Depth::Record, limit, &mut findings, &mut mapped)?;
-            Ok(Outcome { result: mapped.result, rows: mapped.rows, findings })
+            let selection = Selection { chosen: &chosen, depth: Depth::Record, limit };
+            let mut mapped = Mapped { map: &map, sink };
+            decoder.select(slice, selection, &mut findings, &mut mapped)?;
+            Ok(findings)
         };
         run(&mut plan, SCAN_PACE, query.limit, work, fold)?;
         Ok(plan.into_ledger().finish(self.coverage().clone()))
@@ -150,16 +152,14 @@ impl Snapshot {
 }
 
 /// Applies the caller's `map` to the rows of a slice.
-struct Mapped<'m, T, F> {
+struct Mapped<'m, 'k, T, F> {
     map: &'m F,
-    result: Option<T>,
-    rows: usize,
+    sink: Sink<'k, T>,
 }
 
-impl<T, F: Fn(&Rows<'_>) -> T> Receiver for Mapped<'_, T, F> {
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) {
+impl<T, F: Fn(&Rows<'_>) -> T> Receiver for Mapped<'_, '_, T, F> {
+    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) -> ControlFlow<()> {
         let rows = Rows::new(keys, blocks);
-        self.rows = rows.len();
-        self.result = Some((self.map)(&rows));
+        (self.sink)((self.map)(&rows), rows.len())
     }
 }

@@ -1,13 +1,13 @@
 //! The blocks of one segment in the direction of the query, a batch at a time, each time with a
 //! proof of how far all that has come.
 
-use logq_format::{Claims, SyncMarker, Timestamp};
+use logq_format::Timestamp;
 
 use crate::hop::{Batch, Hop, Stop, Until};
 use crate::report::Cause;
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
-use crate::seek::{DATA_START, Seek};
-use crate::segment::Segment;
+use crate::seek::Seek;
+use crate::segment::{Head, Segment};
 use crate::timeline::Timeline;
 
 /// A walk through one segment.
@@ -31,7 +31,7 @@ enum State<'s> {
     Up(Box<Hop<'s>>),
     /// Going down: what lies before `end` is still to come.
     Down {
-        marker: SyncMarker,
+        head: &'s Head,
         end: u64,
         stride: u64,
     },
@@ -76,42 +76,37 @@ impl<'s> Strand<'s> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::New => self.begin(),
             State::Up(hop) => self.go_up(hop, false),
-            State::Down { marker, end, stride } => self.go_down(marker, end, stride),
+            State::Down { head, end, stride } => self.go_down(head, end, stride),
             State::Rest { hop, end } => self.go_through_rest(hop, end),
             State::Done => Advance::default(),
         }
     }
 
     fn begin(&mut self) -> Advance {
-        let marker = match self.segment.head() {
-            Ok(head) => head.marker,
+        let segment = self.segment;
+        let head = match segment.head() {
+            Ok(head) => head,
             Err(cause) => {
                 return Advance { unreadable: Some(cause.clone()), ..Advance::default() };
             }
         };
-        let mut seek = Seek::new(self.segment, marker);
+        let mut seek = Seek::new(segment, head);
         let mut advance = if self.timeline.is_descending() {
-            let len = self.segment.len();
-            let end = self.until.map_or(len, |until| seek.end_of(until));
-            self.go_down(marker, end, STRIDE_BYTES)
+            let end = self.until.map_or(segment.len(), |until| seek.end_of(until));
+            self.go_down(head, end, STRIDE_BYTES)
         } else {
-            let start = self.since.map_or(DATA_START, |since| seek.start_of(since));
-            let hop = Box::new(Hop::new(self.segment, marker, start));
-            self.go_up(hop, start == DATA_START)
+            let start = self.since.map_or(head.start, |since| seek.start_of(since));
+            self.go_up(Box::new(Hop::new(segment, head, start)), start == head.start)
         };
         advance.batch.bytes_read += seek.take_bytes_read();
-        let damaged_head = self.segment.head().ok().and_then(|head| head.header.as_ref().err());
-        if let Some(error) = damaged_head {
-            advance.batch.gaps.push(crate::segment::head_gap(self.segment, error));
-        }
         advance
     }
 
     fn go_up(&mut self, mut hop: Box<Hop<'s>>, has_first: bool) -> Advance {
         let until = Until { offset: u64::MAX, claims: true, blocks: BATCH_BLOCKS_MAX };
         let batch = hop.batch(until);
-        if let Some(claims) = batch.claims.last() {
-            self.bound = self.bound.max(self.timeline.place(claims.watermark));
+        if let Some(ping) = batch.pings.last() {
+            self.bound = self.bound.max(self.timeline.place(ping.claims.watermark));
         }
         let has_last = batch.stop == Stop::End;
         let beyond = self.until.is_some_and(|until| self.bound >= self.timeline.place(until));
@@ -123,33 +118,34 @@ impl<'s> Strand<'s> {
 
     /// Answers the blocks between the earliest boundary that claims prove, within some distance
     /// before `end`, and `end`.
-    fn go_down(&mut self, marker: SyncMarker, end: u64, stride: u64) -> Advance {
+    fn go_down(&mut self, head: &'s Head, end: u64, stride: u64) -> Advance {
         let mut stride = stride;
         let mut wasted = 0;
         loop {
             let from = end.saturating_sub(stride);
-            if from <= DATA_START || stride > STRIDE_BYTES_MAX {
-                let hop = Box::new(Hop::new(self.segment, marker, DATA_START));
+            if from <= head.start || stride > STRIDE_BYTES_MAX {
+                let hop = Box::new(Hop::new(self.segment, head, head.start));
                 let mut advance = self.go_through_rest(hop, end);
                 advance.has_first = true;
                 advance.batch.bytes_read += wasted;
                 return advance;
             }
-            let mut seek = Seek::new(self.segment, marker);
+            let mut seek = Seek::new(self.segment, head);
             let start = seek.first_block(from, end);
             wasted += seek.take_bytes_read();
             if let Some(start) = start {
-                let mut hop = Hop::new(self.segment, marker, start);
+                let mut hop = Hop::new(self.segment, head, start);
                 let until = Until { offset: end, claims: false, blocks: usize::MAX };
                 let mut batch = hop.batch(until);
                 wasted += batch.bytes_read;
-                if let Some(claims) = first_boundary(&batch) {
-                    batch.blocks.retain(|block| block.offset >= claims.covered);
-                    batch.gaps.retain(|gap| gap.range.start >= claims.covered);
+                if let Some(Boundary { offset, now }) = first_boundary(&batch) {
+                    batch.blocks.retain(|block| block.offset >= offset);
+                    batch.pings.retain(|ping| ping.offset >= offset);
+                    batch.gaps.retain(|gap| gap.range.start >= offset);
                     batch.bytes_read = wasted;
-                    self.bound = self.bound.max(self.timeline.place(claims.now));
-                    if self.since.is_none_or(|since| claims.now >= since) {
-                        self.state = State::Down { marker, end: claims.covered, stride };
+                    self.bound = self.bound.max(self.timeline.place(now));
+                    if self.since.is_none_or(|since| now >= since) {
+                        self.state = State::Down { head, end: offset, stride };
                     }
                     let has_last = batch.stop == Stop::End;
                     return Advance { batch, has_first: false, has_last, unreadable: None };
@@ -172,15 +168,15 @@ impl<'s> Strand<'s> {
     }
 }
 
-/// The earliest claims about one of the batch's own blocks and what follows it.
-fn first_boundary(batch: &Batch) -> Option<Claims> {
-    let first = batch.blocks.first()?.offset;
-    batch
-        .claims
-        .iter()
-        .filter(|claims| claims.covered >= first)
-        .find(|claims| {
-            batch.blocks.binary_search_by_key(&claims.covered, |block| block.offset).is_ok()
-        })
-        .cloned()
+/// A place in a segment before which nothing is later than `now`.
+struct Boundary {
+    offset: u64,
+    now: Timestamp,
+}
+
+/// The earliest boundary at one of the batch's own blocks.
+fn first_boundary(batch: &Batch) -> Option<Boundary> {
+    let is_block = |offset: u64| batch.blocks.binary_search_by_key(&offset, |b| b.offset).is_ok();
+    let ping = batch.pings.iter().find(|ping| is_block(ping.claims.covered))?;
+    Some(Boundary { offset: ping.claims.covered, now: ping.claims.now })
 }

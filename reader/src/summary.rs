@@ -124,13 +124,14 @@ impl Survey {
         Self { segments: vec![(0, None); segments], ..Self::default() }
     }
 
-    /// Adds a block; `is_new` says that its records have not been seen before.
+    /// Adds a block with so many records that have not been seen before and so many lost before it.
     pub(crate) fn block(
         &mut self,
         segment: usize,
         store: usize,
         header: &BlockHeader,
-        is_new: bool,
+        new: u64,
+        lost: u64,
     ) {
         self.bytes.add(header);
         *match header.kind {
@@ -158,10 +159,8 @@ impl Survey {
             missing: 0,
         });
         writer.span = union(writer.span, span);
-        if is_new {
-            writer.records += u64::from(header.records);
-            writer.lost += u64::from(header.lost);
-        }
+        writer.records += new;
+        writer.lost += lost;
     }
 }
 

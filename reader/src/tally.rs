@@ -10,13 +10,15 @@ use std::ops::ControlFlow;
 use logq_format::{Level, RecordType, Spine, WorkerId};
 
 use crate::counts::Counts;
-use crate::decoder::{Decoder, Depth, Findings, Receiver};
+use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::ReadError;
+use crate::keys::Admitted;
 use crate::loading::Part;
 use crate::plan::{Plan, Slice};
 use crate::rows::{Decoded, Key, Row};
-use crate::run::{Outcome, run};
-use crate::scale::TALLY_PACE;
+use crate::run::{Sink, run};
+use crate::scale::{SLICE_RAW_BYTES, TALLY_PACE};
+use crate::select::{Receiver, Selection};
 use crate::timeline::BlockRef;
 use crate::twins::twins;
 use crate::wanted::ABOUT_OTHERS;
@@ -86,7 +88,13 @@ pub(crate) fn count(
     by: By,
 ) -> Result<Counts, ReadError> {
     let mut total = Counts::default();
-    let work = |slice: &Slice, _limit: usize| count_slice(decoder, slice, by);
+    let work = |slice: &Slice, _limit: usize, sink: Sink<'_, Counts>| {
+        let (counts, findings) = count_slice(decoder, slice, by)?;
+        match sink(counts, 0) {
+            // Nothing stops a count.
+            ControlFlow::Continue(()) | ControlFlow::Break(()) => Ok(findings),
+        }
+    };
     run(plan, TALLY_PACE, None, work, |counts| {
         total.add(counts);
         ControlFlow::Continue(())
@@ -98,31 +106,49 @@ fn count_slice(
     decoder: &Decoder<'_, '_>,
     slice: &Slice,
     by: By,
-) -> Result<Outcome<Counts>, ReadError> {
+) -> Result<(Counts, Findings), ReadError> {
     let mut findings = Findings::default();
     let mut counts = Counts::default();
     let (mut spines, mut rows) = (Vec::new(), Vec::new());
     let twins = twins(&slice.blocks);
     for (index, block) in slice.blocks.iter().enumerate() {
-        let is_whole = slice.span.contains(block.low, block.high)
-            && decoder.wanted.takes_all(block)
-            && !twins.get(index).copied().unwrap_or(true);
-        if !is_whole {
+        let is_whole =
+            slice.span.contains(block.low, block.high) && decoder.wanted.takes_all(block);
+        let is_about_others = by == By::WorkerId && block.types.intersects(ABOUT_OTHERS);
+        if twins.get(index) != Some(&false)
+            || decoder.wanted.is_late(block.types)
+            || is_about_others
+        {
             rows.push(index);
-        } else if !count_by_header(block, by, &mut counts) {
+        } else if !is_whole || !count_by_header(block, by, &mut counts) {
             spines.push(index);
         }
     }
     findings.statistics.records += counts.records();
-    if !spines.is_empty() {
-        count_by_spines(decoder, slice, &spines, by, &mut counts, &mut findings)?;
+    for group in groups(slice, &spines) {
+        count_by_spines(decoder, slice, group, by, &mut counts, &mut findings)?;
     }
     if !rows.is_empty() {
         let depth = if by == By::WorkerId { Depth::Subject } else { Depth::Spine };
+        let selection = Selection { chosen: &rows, depth, limit: usize::MAX };
         let mut counter = Counter { slice, by, statuses: BTreeMap::new(), counts: &mut counts };
-        decoder.select(slice, &rows, depth, usize::MAX, &mut findings, &mut counter)?;
+        decoder.select(slice, selection, &mut findings, &mut counter)?;
     }
-    Ok(Outcome { result: Some(counts), rows: 0, findings })
+    Ok((counts, findings))
+}
+
+/// The chosen blocks, as many at a time as should be in memory.
+fn groups<'c>(slice: &Slice, chosen: &'c [usize]) -> impl Iterator<Item = &'c [usize]> {
+    let raw_len = |index: &usize| slice.blocks.get(*index).map_or(0, |b| u64::from(b.raw_len));
+    let mut bytes = chosen.first().map_or(0, raw_len);
+    chosen.chunk_by(move |_, next| {
+        bytes += raw_len(next);
+        let fits = bytes <= SLICE_RAW_BYTES;
+        if !fits {
+            bytes = raw_len(next);
+        }
+        fits
+    })
 }
 
 /// Counts all records of a block if its header tells what is asked.
@@ -155,7 +181,7 @@ fn count_by_header(block: &BlockRef, by: By, counts: &mut Counts) -> bool {
     true
 }
 
-/// Counts all records of these blocks, whose headers do not suffice.
+/// Counts the wanted records of these blocks by what their spines tell.
 fn count_by_spines(
     decoder: &Decoder<'_, '_>,
     slice: &Slice,
@@ -164,34 +190,58 @@ fn count_by_spines(
     counts: &mut Counts,
     findings: &mut Findings,
 ) -> Result<(), ReadError> {
-    if by == By::WorkerId {
-        // Whom records are about is not in the spine.
-        let mut counter = Counter { slice, by, statuses: BTreeMap::new(), counts };
-        return decoder.select(slice, chosen, Depth::Subject, usize::MAX, findings, &mut counter);
-    }
     let mut workspace = decoder.workspaces.take()?;
     let loaded = decoder.load(slice, chosen, Part::Front, &mut workspace, findings);
-    let fronts = decoder.fronts(slice, &loaded, Part::Front, &mut workspace, findings)?;
-    for spine in decoder.spines(slice, &fronts, findings).iter().flatten() {
-        let records = spine.len() as u64;
-        counts.all(records);
-        findings.statistics.records += records;
-        for (level, record_type, number) in spine.tally() {
-            if by == By::Kind {
-                counts.kind(level, record_type, number as u64);
+    {
+        let fronts = decoder.fronts(slice, &loaded, Part::Front, &mut workspace, findings)?;
+        let spines = decoder.spines(slice, &fronts, findings);
+        let times = decoder.timeline.times(slice.span);
+        for (block, spine) in slice.blocks.iter().zip(&spines) {
+            let Some(spine) = spine else { continue };
+            match Admitted::new(decoder.wanted, block, spine, times) {
+                Ok(admitted) => count_spine(block, spine, &admitted, by, counts, findings),
+                Err(error) => findings.gaps.extend(decoder.content_gap(block, error)),
             }
-            if record_type == RecordType::Unknown {
-                findings.unknown_records += number as u64;
-            }
-        }
-        if by == By::StatusCode {
-            spine.statuses().for_each(|status| counts.status(status, 1));
         }
     }
-    drop(fronts);
     loaded.release(&mut workspace);
     decoder.workspaces.give_back(workspace);
     Ok(())
+}
+
+fn count_spine(
+    block: &BlockRef,
+    spine: &Spine<'_>,
+    admitted: &Admitted<'_, '_>,
+    by: By,
+    counts: &mut Counts,
+    findings: &mut Findings,
+) {
+    let mut own = Counts::default();
+    if admitted.is_all(spine) {
+        for (level, record_type, number) in spine.tally() {
+            own.kind(level, record_type, number as u64);
+        }
+        own.all(spine.len() as u64);
+        if by == By::StatusCode {
+            spine.statuses().for_each(|status| counts.status(status, 1));
+        }
+    } else {
+        let statuses = if by == By::StatusCode { statuses(spine) } else { Vec::new() };
+        for key in admitted.keys(spine, 0) {
+            own.kind(key.level, key.record_type, 1);
+            own.all(1);
+            if let Some(Some(status)) = statuses.get(key.index as usize) {
+                counts.status(*status, 1);
+            }
+        }
+    }
+    if by == By::WorkerId {
+        counts.worker(block.worker, own.records());
+    }
+    findings.unknown_records += own.of_type(RecordType::Unknown);
+    findings.statistics.records += own.records();
+    counts.add(own);
 }
 
 /// Counts records one by one.
@@ -210,7 +260,7 @@ impl Receiver for Counter<'_> {
         }
     }
 
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) {
+    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) -> ControlFlow<()> {
         self.counts.all(keys.len() as u64);
         for key in keys {
             let block = key.block as usize;
@@ -231,6 +281,7 @@ impl Receiver for Counter<'_> {
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 }
 

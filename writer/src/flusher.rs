@@ -5,12 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use logq_format::{BlockFlags, Compressor};
+use logq_format::{BlockFlags, Compressor, Event, IoError, Level, Timestamp};
 
 use crate::error::{FlushError, OpenError};
 use crate::logger::Shared;
+use crate::options::SyncPolicy;
 use crate::queue::{Encoding, Item, Pending, Reply};
 use crate::segment::{Joining, Segment, Target};
+use crate::transcode::transcode;
 
 /// Idle rounds of `output_delay` after which the thread sleeps without a timer.
 const IDLE_ROUNDS_MAX: u32 = 25;
@@ -32,8 +34,10 @@ pub(crate) struct Flusher {
     /// The segment to go on in, joined already, while the one before still takes blocks.
     next: Option<(Target, Segment)>,
     compressor: Compressor,
+    /// How blocks are encoded for the segment in use.
+    encoding: Arc<Encoding>,
     /// An encoded block that the disk did not take, and blocks must stay in order.
-    stuck: Option<Vec<u8>>,
+    stuck: Option<(Vec<u8>, Arc<Encoding>)>,
     /// A block whose writer could not join a segment yet.
     waiting: Option<Box<Pending>>,
     pause: Duration,
@@ -43,6 +47,7 @@ pub(crate) struct Flusher {
     last_look: Instant,
     last_append: Instant,
     last_ping: Instant,
+    last_sync: Instant,
     /// When closing began.
     closing: Option<Instant>,
 }
@@ -50,11 +55,13 @@ pub(crate) struct Flusher {
 impl Flusher {
     pub(crate) fn new(shared: Arc<Shared>, target: Target, segment: Segment) -> Self {
         let now = Instant::now();
+        let encoding = segment.encoding(shared.options.compression);
         let mut flusher = Self {
             shared,
             target,
             segment,
             next: None,
+            encoding: Arc::new(encoding),
             compressor: Compressor::raw(),
             stuck: None,
             waiting: None,
@@ -64,6 +71,7 @@ impl Flusher {
             last_look: now,
             last_append: now,
             last_ping: now,
+            last_sync: now,
             closing: None,
         };
         flusher.use_segment();
@@ -80,10 +88,10 @@ impl Flusher {
             if !drained && !self.give_up_soon() {
                 continue;
             }
-            if self.shared.queue.is_stopped() && (self.shared.queue.is_empty() || !drained) {
+            self.report_lost();
+            if self.shared.queue.is_stopped() && (!drained || self.is_done()) {
                 break;
             }
-            self.report_lost();
             let deadline = self.next_deadline();
             self.shared.queue.wait(deadline);
             self.seal_if_due();
@@ -94,12 +102,19 @@ impl Flusher {
         self.leave();
     }
 
+    /// After the logger was closed: whether really everything is written, also what was logged about
+    /// the logger itself while the last blocks were.
+    fn is_done(&self) -> bool {
+        self.shared.staging().seal(&self.shared.queue);
+        self.shared.queue.is_empty()
+    }
+
     /// Handles everything in the queue; `false` if the disk did not take a block.
     fn drain(&mut self) -> bool {
         loop {
             self.follow();
-            if let Some(block) = self.stuck.take()
-                && !self.append(block)
+            if let Some((block, encoding)) = self.stuck.take()
+                && !self.append(block, encoding)
             {
                 return false;
             }
@@ -115,8 +130,8 @@ impl Flusher {
                         return false;
                     }
                 }
-                Some(Item::Encoded(block)) => {
-                    if !self.append(block) {
+                Some(Item::Encoded(block, encoding)) => {
+                    if !self.append(block, encoding) {
                         return false;
                     }
                 }
@@ -148,9 +163,10 @@ impl Flusher {
         }
         let raw_len = pending.builder.raw_len();
         let mut block = Vec::with_capacity(raw_len / 2);
-        self.encoding().encode(&mut pending, &mut self.compressor, &mut block);
+        let encoding = Arc::clone(&self.encoding);
+        encoding.encode(&mut pending, &mut self.compressor, &mut block);
         self.shared.queue.recycle(raw_len, block.len(), pending.builder);
-        self.append(block)
+        self.append(block, encoding)
     }
 
     /// The writer has a new identity since a step of the clock: it leaves and joins anew.
@@ -160,33 +176,103 @@ impl Flusher {
         let joining = Joining { origin, sequence, now, may_clamp: false };
         let store = self.target.store();
         let joined = Segment::join(&store, &joining)?;
-        let mut left = std::mem::replace(&mut self.segment, joined);
-        let (time, sequence) = (left.last(), pending.sequence);
         // The old identity is gone either way once its lock is; leaving only tells it sooner.
-        let _ = left.show_life(time, sequence, BlockFlags::LEAVING);
+        let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
+        self.segment = joined;
         self.use_segment();
         Ok(())
     }
 
-    fn append(&mut self, mut block: Vec<u8>) -> bool {
-        if let Err(error) = self.segment.append(&mut block) {
+    fn append(&mut self, block: Vec<u8>, encoding: Arc<Encoding>) -> bool {
+        let queued = block.len();
+        let mut block = self.fit(block, &encoding);
+        if let Err(error) = self.segment.append(self.shared.options.io.as_ref(), &mut block) {
             self.note_failure(error.to_string(), error.raw_os_error().unwrap_or(0));
-            self.stuck = Some(block);
+            self.shared.queue.resize(queued, block.len());
+            self.stuck = Some((block, Arc::clone(&self.encoding)));
+            if is_about_the_file(&error) {
+                self.abandon("write", &error);
+            }
             return false;
         }
         self.pause = RETRY_PAUSE;
         self.last_append = Instant::now();
-        self.shared.queue.complete(block.len());
+        let synced = self.sync_if_due(&block);
+        match synced {
+            Ok(()) => self.shared.queue.complete(queued),
+            Err(error) => {
+                let failure = self.failure(error.to_string(), error.raw_os_error().unwrap_or(0));
+                self.shared.queue.complete_unsynced(queued, failure);
+                self.abandon("sync", &error);
+            }
+        }
         if self.segment.owes_claims() {
             // A ping that fails costs readers time, not truth: the next one is tried as usual.
-            let _ = self.segment.state_claims(None, self.shared.next_sequence(), false);
+            let _ = self.state_claims(None, false);
         }
         true
     }
 
+    /// The block as the present segment stores it: the one it was encoded for may be gone.
+    fn fit(&self, block: Vec<u8>, encoding: &Encoding) -> Vec<u8> {
+        if encoding.marker == self.encoding.marker {
+            return block;
+        }
+        // A block that this process has just encoded decodes; were it not so, no reader could.
+        transcode(&block, encoding, &self.encoding).unwrap_or(block)
+    }
+
+    fn sync_if_due(&mut self, block: &[u8]) -> std::io::Result<()> {
+        let due = match self.shared.options.sync {
+            SyncPolicy::None => false,
+            SyncPolicy::Interval(interval) => self.last_sync.elapsed() >= interval,
+            SyncPolicy::OnCritical => self.segment.is_critical(block),
+            SyncPolicy::EveryBlock => true,
+        };
+        if !due {
+            return Ok(());
+        }
+        self.last_sync = Instant::now();
+        self.segment.sync(self.shared.options.io.as_ref())
+    }
+
+    /// The present segment failed in a way that trying again does not mend: a record tells so, and
+    /// the store gets a new segment.
+    fn abandon(&mut self, operation: &str, error: &std::io::Error) {
+        let path = self.segment.path().to_string_lossy().into_owned();
+        let code = error.raw_os_error().unwrap_or(0);
+        let message = error.to_string();
+        let failed = IoError { operation, code, path: &path, message: &message };
+        self.shared.log_own(Event::IoError(failed), Level::Error);
+        let joining = Joining {
+            origin: self.segment.origin(),
+            sequence: self.shared.next_sequence(),
+            now: self.segment.last(),
+            may_clamp: false,
+        };
+        if let Ok(joined) = Segment::join_new(&self.target.store(), &joining) {
+            self.segment = joined;
+            self.use_segment();
+        }
+    }
+
+    fn state_claims(&mut self, promise: Option<Timestamp>, always: bool) -> Result<(), OpenError> {
+        let sequence = self.shared.next_sequence();
+        let io = self.shared.options.io.as_ref();
+        self.segment.state_claims(io, promise, sequence, always)
+    }
+
+    fn show_life(&mut self, time: Timestamp, flags: BlockFlags) -> std::io::Result<()> {
+        let sequence = self.shared.next_sequence();
+        self.segment.show_life(self.shared.options.io.as_ref(), time, sequence, flags)
+    }
+
     fn note_failure(&mut self, message: String, code: i32) {
-        let path = self.segment.path().to_owned();
-        self.shared.queue.fail(FlushError { path, message, code });
+        self.shared.queue.fail(self.failure(message, code));
+    }
+
+    fn failure(&self, message: String, code: i32) -> FlushError {
+        FlushError { path: self.segment.path().to_owned(), message, code }
     }
 
     /// After a failure: waits a while, or says that closing has waited long enough.
@@ -281,9 +367,9 @@ impl Flusher {
         let Some((target, joined)) = self.next.take().filter(|(_, s)| s.origin() == origin) else {
             return;
         };
-        let mut left = std::mem::replace(&mut self.segment, joined);
         // The old segment's lock is given back in any case, which says the same.
-        let _ = left.show_life(left.last(), self.shared.next_sequence(), BlockFlags::LEAVING);
+        let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
+        self.segment = joined;
         self.target = target;
         self.use_segment();
         if self.shared.is_master {
@@ -293,18 +379,9 @@ impl Flusher {
 
     /// Encodes for the present segment from now on.
     fn use_segment(&mut self) {
-        let encoding = self.encoding();
-        self.compressor = encoding.compressor();
-        self.shared.queue.set_encoding(encoding);
-    }
-
-    fn encoding(&self) -> Encoding {
-        Encoding {
-            marker: self.segment.marker(),
-            origin: self.segment.origin(),
-            dictionary: self.segment.dictionary().cloned(),
-            compression: self.shared.options.compression,
-        }
+        self.encoding = Arc::new(self.segment.encoding(self.shared.options.compression));
+        self.compressor = self.encoding.compressor();
+        self.shared.queue.set_encoding(Arc::clone(&self.encoding));
     }
 
     /// The master states claims; a worker shows that it lives, if it was silent.
@@ -312,12 +389,11 @@ impl Flusher {
         let was_silent = self.last_append.elapsed() >= self.shared.options.ping_delay;
         self.last_ping = Instant::now();
         let promise = self.shared.promise(self.segment.origin());
-        let sequence = self.shared.next_sequence();
         // A ping that fails costs readers time, not truth: the next one is tried as usual.
         if self.shared.is_master {
-            let _ = self.segment.state_claims(promise, sequence, true);
+            let _ = self.state_claims(promise, true);
         } else if let Some(promise) = promise.filter(|_| was_silent) {
-            let _ = self.segment.show_life(promise, sequence, BlockFlags::NONE);
+            let _ = self.show_life(promise, BlockFlags::NONE);
         }
     }
 
@@ -366,9 +442,28 @@ impl Flusher {
 
     fn leave(&mut self) {
         if self.stuck.is_none() && self.waiting.is_none() {
-            let (time, sequence) = (self.segment.last(), self.shared.next_sequence());
+            if !matches!(self.shared.options.sync, SyncPolicy::None) {
+                // Closing has told already what could not be written.
+                let _ = self.segment.sync(self.shared.options.io.as_ref());
+            }
             // The lock is given back in any case, which says the same.
-            let _ = self.segment.show_life(time, sequence, BlockFlags::LEAVING);
+            let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
         }
     }
+}
+
+/// Whether an error of a write says that the file itself is broken, not that room or memory is short
+/// for the moment.
+fn is_about_the_file(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    !matches!(
+        error.kind(),
+        Kind::StorageFull
+            | Kind::QuotaExceeded
+            | Kind::FileTooLarge
+            | Kind::OutOfMemory
+            | Kind::WouldBlock
+            | Kind::Interrupted
+            | Kind::WriteZero
+    )
 }

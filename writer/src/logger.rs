@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use logq_format::{Event, Level, LogSource, Origin, Process, RequestId, Timestamp, WorkerId};
 use serde::Serialize;
 
 use crate::data::{to_json_text, with_json};
+use crate::endings;
 use crate::error::{FlushError, OpenError};
 use crate::failure::{DebugLog, Failure, debug_entries};
 use crate::flusher::Flusher;
@@ -26,9 +28,28 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// As [`Self::staging`], but gives up after a while: in a panic, the lock may be held by the
+    /// very thread that panics.
+    pub(crate) fn try_staging(&self, patience: Duration) -> Option<MutexGuard<'_, Staging>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.staging.try_lock() {
+                Ok(staging) => return Some(staging),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
     pub(crate) fn staging(&self) -> MutexGuard<'_, Staging> {
         // A panic while the lock is held would be a bug; logging goes on with what there is.
         self.staging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs an event of the logger itself.
+    pub(crate) fn log_own(&self, event: Event<'_>, level: Level) {
+        self.staging().log(event, level, self.options.clock.as_ref(), &self.queue);
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
@@ -65,9 +86,11 @@ pub(crate) struct Logger {
 }
 
 /// Ends the background thread when the last handle is dropped.
-struct Thread {
+pub(crate) struct Thread {
     shared: Arc<Shared>,
     handle: Mutex<Option<JoinHandle<()>>>,
+    /// A forked child has neither the thread nor the right to write what the parent staged.
+    home: endings::Home,
 }
 
 impl Drop for Thread {
@@ -78,7 +101,12 @@ impl Drop for Thread {
 }
 
 impl Thread {
-    fn close(&self) -> Result<(), FlushError> {
+    pub(crate) fn close(&self) -> Result<(), FlushError> {
+        if !self.home.is_here() {
+            // The thread's handle must not be joined either: the thread is the parent's.
+            std::mem::forget(self.handle.try_lock().ok().and_then(|mut handle| handle.take()));
+            return Ok(());
+        }
         {
             let mut staging = self.shared.staging();
             staging.closed = true;
@@ -86,11 +114,10 @@ impl Thread {
         }
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(handle) = handle else { return Ok(()) };
-        let flushed = self.shared.queue.flush();
         self.shared.queue.stop();
-        // The thread does not panic; if it did, its records were flushed above.
+        // The thread does not panic; if it did, what it left tells so.
         let _ = handle.join();
-        flushed
+        self.shared.queue.outcome()
     }
 }
 
@@ -116,8 +143,13 @@ impl Logger {
             .name("logq-flusher".to_owned())
             .spawn(move || flusher.run())
             .map_err(|source| OpenError::Thread { source })?;
-        let thread = Thread { shared: Arc::clone(&shared), handle: Mutex::new(Some(handle)) };
-        Ok(Self { shared, debug: Arc::default(), thread: Arc::new(thread) })
+        let thread = Arc::new(Thread {
+            shared: Arc::clone(&shared),
+            handle: Mutex::new(Some(handle)),
+            home: endings::Home::new(),
+        });
+        endings::close_at_exit(&thread);
+        Ok(Self { shared, debug: Arc::default(), thread })
     }
 
     /// Logs an event of the present.
@@ -131,6 +163,9 @@ impl Logger {
     }
 
     fn log_with(&self, event: Event<'_>, level: Level, urgent: bool) {
+        if !self.thread.home.is_here() {
+            return;
+        }
         let shared = &self.shared;
         let mut staging = shared.staging();
         if staging.closed {
@@ -180,7 +215,31 @@ impl Logger {
         self.log_now(event, Level::Critical);
     }
 
+    /// Logs a panic with the DEBUG entries kept so far and tries for a moment to get it written.
+    ///
+    /// Never waits for a lock for long: the panicking thread may hold it.
+    pub(crate) fn panicked(&self, process: Process, failure: &Failure) {
+        if !self.thread.home.is_here() {
+            return;
+        }
+        let kept = self.debug.try_lock().map(|mut debug| debug.take()).unwrap_or_default();
+        let debug = debug_entries(&kept);
+        let event = Event::UncaughtException { process, error: failure.info(&debug) };
+        let shared = &self.shared;
+        let Some(mut staging) = shared.try_staging(LOCK_PATIENCE) else { return };
+        if staging.closed {
+            return;
+        }
+        staging.log(event, Level::Critical, shared.options.clock.as_ref(), &shared.queue);
+        staging.seal(&shared.queue);
+        drop(staging);
+        shared.queue.flush_within(FLUSH_PATIENCE);
+    }
+
     pub(crate) fn flush(&self) -> Result<(), FlushError> {
+        if self.closed() {
+            return Ok(());
+        }
         self.shared.staging().seal(&self.shared.queue);
         self.shared.queue.flush()
     }
@@ -200,6 +259,12 @@ impl Logger {
     }
 
     pub(crate) fn closed(&self) -> bool {
-        self.shared.staging().closed
+        !self.thread.home.is_here() || self.shared.staging().closed
     }
 }
+
+/// How long a panic waits for the staging lock.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long a panic waits for its record to be written.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use std::path::Path;
 use logq_format::{Event, Level, Lifecycle, LogSource, Process, WorkerExited, WorkerId};
 use serde::Serialize;
 
+use crate::endings;
 use crate::error::{FlushError, OpenError};
 use crate::failure::Failure;
 use crate::logger::Logger;
@@ -108,6 +109,26 @@ impl MasterLogger {
     /// Keeps data back in memory; the next [`Self::uncaught_exception`] writes it.
     pub fn debug(&self, data: impl Serialize) {
         self.logger.debug(&data);
+    }
+
+    /// From now on logs every panic of the process as UNCAUGHT_EXCEPTION, with its backtrace and the
+    /// DEBUG entries kept so far, and has it written before the panic goes on. The panic hook that
+    /// was there before runs afterwards.
+    pub fn log_panics(&self) {
+        endings::log_panics(self.logger.clone(), Process::Master);
+    }
+
+    /// From now on closes the logger when the process gets SIGTERM or SIGINT; then the signal ends
+    /// the process as it would have done without this.
+    ///
+    /// For services that do not handle these signals themselves; those that do call
+    /// [`Self::close`] in the end.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the handler or its thread cannot be installed.
+    pub fn close_on_signals(&self) -> std::io::Result<()> {
+        endings::close_on_signals(self.logger.clone())
     }
 
     /// Waits until everything logged so far has been handed to the operating system.

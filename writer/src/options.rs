@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
+use crate::io::{Io, SystemIo};
 
 /// Settings of a logger. The defaults suit a busy service.
 ///
@@ -16,6 +17,8 @@ use crate::clock::{Clock, SystemClock};
 /// | `ping_delay` | 60 s | how often the logger shows that it lives |
 /// | `debug_log_limit` | 100 | DEBUG entries kept in memory for each request and process |
 /// | `queue_bytes_max` | 64 MiB | memory for blocks that the disk does not take yet |
+/// | `sync` | none | when blocks are made to survive a power failure |
+/// | `io` | the operating system | how blocks reach the disk |
 /// | `clock` | the wall clock | where records get their time from |
 ///
 /// ```
@@ -40,8 +43,27 @@ pub struct LoggerOptions {
     /// Bytes of finished blocks that may wait for the disk. Beyond, records are dropped, the least
     /// severe first, and counted; a LOST record tells how many once there is room again.
     pub queue_bytes_max: usize,
+    /// When blocks are made to survive a power failure.
+    pub sync: SyncPolicy,
     /// Where records get their time from.
     pub clock: Arc<dyn Clock>,
+    /// How blocks reach the disk.
+    pub io: Arc<dyn Io>,
+}
+
+/// When blocks are made to survive a power failure. Without it, Linux writes them back within some
+/// 35 seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// When the operating system sees fit.
+    #[default]
+    None,
+    /// With the first block after each interval, and when closing.
+    Interval(Duration),
+    /// With each block that holds a CRITICAL record or a lifecycle event, and when closing.
+    OnCritical,
+    /// With each block.
+    EveryBlock,
 }
 
 impl Default for LoggerOptions {
@@ -53,7 +75,9 @@ impl Default for LoggerOptions {
             ping_delay: Duration::from_secs(60),
             debug_log_limit: 100,
             queue_bytes_max: 64 << 20,
+            sync: SyncPolicy::None,
             clock: Arc::new(SystemClock),
+            io: Arc::new(SystemIo),
         }
     }
 }
@@ -74,6 +98,7 @@ impl fmt::Debug for LoggerOptions {
             .field("ping_delay", &self.ping_delay)
             .field("debug_log_limit", &self.debug_log_limit)
             .field("queue_bytes_max", &self.queue_bytes_max)
+            .field("sync", &self.sync)
             .finish_non_exhaustive()
     }
 }

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, Compressor, Dictionary, Level, Origin, SyncMarker,
@@ -32,8 +32,8 @@ pub(crate) enum Item {
     Block(Box<Pending>),
     /// A caller is encoding this block right now.
     Busy,
-    /// Append.
-    Encoded(Vec<u8>),
+    /// Append; it was encoded for this segment.
+    Encoded(Vec<u8>, Arc<Encoding>),
     /// Join another segment.
     Rotate(PathBuf, Reply),
     /// Everything that must still go into the segment before has gone; go on in the new one and
@@ -98,7 +98,7 @@ pub(crate) struct State {
     pub(crate) items: VecDeque<Item>,
     builders: Vec<BlockBuilder>,
     assistants: Vec<Compressor>,
-    encoding: Option<Encoding>,
+    encoding: Option<Arc<Encoding>>,
     /// Items submitted and items done with, since the start.
     submitted: u64,
     completed: u64,
@@ -218,6 +218,15 @@ impl Queue {
         state.woken = false;
     }
 
+    /// Once the background thread has ended: whether everything was written, else why not.
+    pub(crate) fn outcome(&self) -> Result<(), FlushError> {
+        let mut state = self.lock();
+        match state.failure.take() {
+            Some(failure) if state.completed < state.submitted => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.lock().stop
     }
@@ -245,6 +254,12 @@ impl Queue {
         }
     }
 
+    /// A block in the queue has another length now.
+    pub(crate) fn resize(&self, before: usize, now: usize) {
+        self.bytes.fetch_add(now, Ordering::Relaxed);
+        self.bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
     /// An item is done: `bytes` of it leave the queue.
     pub(crate) fn complete(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -268,20 +283,41 @@ impl Queue {
         let (goal, failures) = (state.submitted, state.failures);
         self.notify(&mut state);
         loop {
-            if state.completed >= goal {
-                return Ok(());
-            }
-            if state.failures > failures
-                && let Some(failure) = state.failure.clone()
-            {
-                return Err(failure);
+            if let Some(outcome) = state.flushed(goal, failures) {
+                return outcome;
             }
             state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    /// As [`Self::flush`], but for no longer than `patience`: for a process that is about to end.
+    pub(crate) fn flush_within(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut state = self.lock();
+        let (goal, failures) = (state.submitted, state.failures);
+        self.notify(&mut state);
+        while state.flushed(goal, failures).is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.progress.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// A block was written, but cannot be made to survive a power failure.
+    pub(crate) fn complete_unsynced(&self, bytes: usize, failure: FlushError) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let mut state = self.lock();
+        state.completed += 1;
+        state.failures += 1;
+        state.failure = Some(failure);
+        self.progress.notify_all();
+    }
+
     /// From now on blocks of this origin can be encoded by anyone.
-    pub(crate) fn set_encoding(&self, encoding: Encoding) {
+    pub(crate) fn set_encoding(&self, encoding: Arc<Encoding>) {
         let mut state = self.lock();
         // Those were made for the segment before, and its dictionary.
         state.assistants.clear();
@@ -305,7 +341,7 @@ impl Queue {
 
             let mut state = self.lock();
             state.assistants.push(compressor);
-            state.put_encoded(ticket, block);
+            state.put_encoded(ticket, Item::Encoded(block, encoding));
             self.progress.notify_all();
         }
     }
@@ -317,9 +353,17 @@ impl Queue {
 }
 
 impl State {
+    /// Whether everything up to `goal` is done or an attempt since `failures` has failed.
+    fn flushed(&self, goal: u64, failures: u64) -> Option<Result<(), FlushError>> {
+        match &self.failure {
+            Some(failure) if self.failures > failures => Some(Err(failure.clone())),
+            _ => (self.completed >= goal).then_some(Ok(())),
+        }
+    }
+
     /// The first block that a caller may encode: none behind a rotation or of another identity,
     /// for which the segment is not known yet.
-    fn take_assistable(&mut self) -> Option<(usize, Box<Pending>, Encoding)> {
+    fn take_assistable(&mut self) -> Option<(usize, Box<Pending>, Arc<Encoding>)> {
         let encoding = self.encoding.clone()?;
         for (place, item) in self.items.iter_mut().enumerate() {
             match item {
@@ -328,7 +372,7 @@ impl State {
                     return Some((place, pending, encoding));
                 }
                 Item::Block(_) | Item::Rotate(..) | Item::Switch(_) => return None,
-                Item::Busy | Item::Encoded(_) => {}
+                Item::Busy | Item::Encoded(..) => {}
             }
         }
         None
@@ -339,11 +383,11 @@ impl State {
         self.submitted - self.items.len() as u64 + place as u64
     }
 
-    fn put_encoded(&mut self, ticket: u64, block: Vec<u8>) {
+    fn put_encoded(&mut self, ticket: u64, encoded: Item) {
         let taken_out = self.submitted - self.items.len() as u64;
         let place = usize::try_from(ticket - taken_out).unwrap_or(usize::MAX);
         if let Some(item) = self.items.get_mut(place) {
-            *item = Item::Encoded(block);
+            *item = encoded;
         }
     }
 }

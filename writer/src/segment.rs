@@ -1,18 +1,21 @@
 //! A writer's hold on the segment it appends to.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use logq_directory::{Directory, DirectoryLock, NewSegment, SegmentFile, Slot, read_header};
 use logq_format::{
-    BlockFlags, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader, Member, Origin,
-    StoredBlock, SyncMarker, Timestamp, decode_dictionary, encode_sign_of_life, segment_number,
+    BlockFlags, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader, Level, Member,
+    Origin, RecordType, StoredBlock, SyncMarker, Timestamp, TypeSet, decode_dictionary,
+    encode_sign_of_life, segment_number,
 };
 
 use crate::error::OpenError;
+use crate::io::{Io, SystemIo};
 use crate::observer::Observer;
+use crate::queue::Encoding;
 
 /// A step back of the wall clock up to this is absorbed; a larger one starts a new clock epoch.
 pub(crate) const CLAMP_MAX_US: i64 = 2_000_000;
@@ -120,13 +123,27 @@ impl Segment {
         {
             return Self::enter(directory, &lock, opened, joining);
         }
-        let created = directory.create_segment(&lock, &NewSegment::at(joining.now))?;
+        Self::create(directory, &lock, joining)
+    }
+
+    /// Joins a segment that is created for it: the newest one is not to be appended to.
+    pub(crate) fn join_new(target: &Target, joining: &Joining) -> Result<Self, OpenError> {
+        let lock = target.directory.lock()?;
+        Self::create(&target.directory, &lock, joining)
+    }
+
+    fn create(
+        directory: &Directory,
+        lock: &DirectoryLock,
+        joining: &Joining,
+    ) -> Result<Self, OpenError> {
+        let created = directory.create_segment(lock, &NewSegment::at(joining.now))?;
         let opened = Opened::new(&created)?.ok_or_else(|| OpenError::Segment {
             operation: "read",
             path: created.path.clone(),
             source: io::Error::from(io::ErrorKind::InvalidData),
         })?;
-        Self::enter(directory, &lock, opened, joining)
+        Self::enter(directory, lock, opened, joining)
     }
 
     /// Appends the join. After that the writer may append blocks with times from its floor on.
@@ -159,7 +176,9 @@ impl Segment {
         };
         let mut block = Vec::new();
         member.encode_join(segment.marker, &mut block);
-        segment.append(&mut block).map_err(|source| segment.error("write to", source))?;
+        segment
+            .append(&SystemIo, &mut block)
+            .map_err(|source| segment.error("write to", source))?;
         Ok(segment)
     }
 
@@ -178,14 +197,6 @@ impl Segment {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    pub(crate) fn marker(&self) -> SyncMarker {
-        self.marker
-    }
-
-    pub(crate) fn dictionary(&self) -> Option<&Dictionary> {
-        self.dictionary.as_ref()
-    }
-
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
@@ -200,8 +211,8 @@ impl Segment {
     /// # Errors
     ///
     /// The block stays with the caller, marked as RETRIED, to be appended again as a whole.
-    pub(crate) fn append(&mut self, block: &mut [u8]) -> io::Result<()> {
-        append_block(&mut self.file, self.marker, block)?;
+    pub(crate) fn append(&mut self, io: &dyn Io, block: &mut [u8]) -> io::Result<()> {
+        append_block(io, &self.file, self.marker, block)?;
         if let Ok(header) = BlockHeader::decode(block, self.marker) {
             self.last = self.last.max(header.max);
         }
@@ -224,6 +235,7 @@ impl Segment {
     /// Unless `always`, nothing is appended where another process was faster.
     pub(crate) fn state_claims(
         &mut self,
+        io: &dyn Io,
         promise: Option<Timestamp>,
         sequence: u64,
         always: bool,
@@ -247,7 +259,7 @@ impl Segment {
         let mut block = Vec::new();
         let claims = self.observer.claims();
         claims.encode_ping(self.origin, time, sequence, self.marker, &mut block);
-        self.append(&mut block).map_err(|source| self.error("write to", source))?;
+        self.append(io, &mut block).map_err(|source| self.error("write to", source))?;
         let end = self.len()?;
         self.observer.advance(&self.file, end).map_err(|source| self.error("read", source))
     }
@@ -255,13 +267,38 @@ impl Segment {
     /// Appends a bare ping: nothing earlier than `time` will follow from this writer.
     pub(crate) fn show_life(
         &mut self,
+        io: &dyn Io,
         time: Timestamp,
         sequence: u64,
         flags: BlockFlags,
     ) -> io::Result<()> {
         let mut block = Vec::new();
         encode_sign_of_life(self.origin, time, sequence, flags, self.marker, &mut block);
-        self.append(&mut block)
+        self.append(io, &mut block)
+    }
+
+    /// Makes what was appended survive a power failure.
+    pub(crate) fn sync(&self, io: &dyn Io) -> io::Result<()> {
+        io.sync(&self.file)
+    }
+
+    /// Whether a block of this segment has records that the policy `OnCritical` is about.
+    pub(crate) fn is_critical(&self, block: &[u8]) -> bool {
+        let lifecycle = TypeSet::EMPTY
+            .with(RecordType::WorkerLifecycle)
+            .with(RecordType::MasterLifecycle)
+            .with(RecordType::UncaughtException)
+            .with(RecordType::WorkerSpawned)
+            .with(RecordType::WorkerExited);
+        BlockHeader::decode(block, self.marker).is_ok_and(|header| {
+            header.levels.contains(Level::Critical) || header.types.intersects(lifecycle)
+        })
+    }
+
+    /// How blocks are encoded for this segment.
+    pub(crate) fn encoding(&self, compression: bool) -> Encoding {
+        let (marker, origin) = (self.marker, self.origin);
+        Encoding { marker, origin, dictionary: self.dictionary.clone(), compression }
     }
 
     fn len(&self) -> Result<u64, OpenError> {
@@ -340,11 +377,11 @@ fn read_dictionary(file: &File, marker: SyncMarker) -> Option<Dictionary> {
 /// A write that takes only a part leaves a torn block behind, which readers skip; the rest must not
 /// be written after it, since another process may have appended meanwhile. So the whole block goes
 /// out once more, and on an error it is left to the caller, marked as RETRIED.
-fn append_block(file: &mut impl Write, marker: SyncMarker, block: &mut [u8]) -> io::Result<()> {
+fn append_block(io: &dyn Io, file: &File, marker: SyncMarker, block: &mut [u8]) -> io::Result<()> {
     const ATTEMPTS: usize = 3;
     let mut failure = io::Error::from(io::ErrorKind::WriteZero);
     for _ in 0..ATTEMPTS {
-        match file.write(block) {
+        match io.append(file, block) {
             Ok(written) if written == block.len() => return Ok(()),
             Ok(_) => mark_retried(marker, block),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -370,20 +407,22 @@ mod tests {
     use super::*;
     use logq_format::WriterId;
 
-    /// A file that takes only so many bytes of each write, then refuses.
+    use std::sync::Mutex;
+
+    /// A disk that takes only so many bytes of each write, then refuses.
     struct Stingy {
-        bytes: Vec<u8>,
-        accepts: Vec<Result<usize, io::ErrorKind>>,
+        bytes: Mutex<Vec<u8>>,
+        accepts: Mutex<Vec<Result<usize, io::ErrorKind>>>,
     }
 
-    impl Write for Stingy {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let taken = self.accepts.remove(0)?.min(bytes.len());
-            self.bytes.extend_from_slice(&bytes[..taken]);
+    impl Io for Stingy {
+        fn append(&self, _file: &File, bytes: &[u8]) -> io::Result<usize> {
+            let taken = self.accepts.lock().unwrap().remove(0)?.min(bytes.len());
+            self.bytes.lock().unwrap().extend_from_slice(&bytes[..taken]);
             Ok(taken)
         }
 
-        fn flush(&mut self) -> io::Result<()> {
+        fn sync(&self, _file: &File) -> io::Result<()> {
             Ok(())
         }
     }
@@ -391,22 +430,24 @@ mod tests {
     fn check(
         accepts: &[Result<usize, io::ErrorKind>],
         expected: Result<(), io::ErrorKind>,
-    ) -> Stingy {
+    ) -> Vec<u8> {
         let marker = SyncMarker::from_random([5; 8]);
         let origin = Origin { writer: WriterId(1), worker: None };
         let mut block = Vec::new();
         let none = BlockFlags::NONE;
         encode_sign_of_life(origin, Timestamp::MIN, 0, none, marker, &mut block);
-        let mut file = Stingy { bytes: Vec::new(), accepts: accepts.to_vec() };
-        let result = append_block(&mut file, marker, &mut block);
+        let disk = Stingy { bytes: Mutex::default(), accepts: Mutex::new(accepts.to_vec()) };
+        let file = File::open("/dev/null").unwrap();
+        let result = append_block(&disk, &file, marker, &mut block);
         assert_eq!(result.map_err(|error| error.kind()), expected);
         let retried = BlockHeader::decode(&block, marker).unwrap().flags;
         let clean = accepts.first() == Some(&Ok(usize::MAX));
         assert_eq!(retried.contains(BlockFlags::RETRIED), !clean);
+        let bytes = disk.bytes.into_inner().unwrap();
         if expected.is_ok() {
-            assert!(file.bytes.ends_with(&block), "the whole block stands at the end");
+            assert!(bytes.ends_with(&block), "the whole block stands at the end");
         }
-        file
+        bytes
     }
 
     #[test]
@@ -414,8 +455,7 @@ mod tests {
         use io::ErrorKind::{Interrupted, StorageFull, WriteZero};
         const ALL: Result<usize, io::ErrorKind> = Ok(usize::MAX);
         check(&[ALL], Ok(()));
-        let file = check(&[Ok(10), ALL], Ok(()));
-        assert_eq!(file.bytes.len(), 10 + 72);
+        assert_eq!(check(&[Ok(10), ALL], Ok(())).len(), 10 + 72);
         check(&[Ok(10), Err(StorageFull)], Err(StorageFull));
         check(&[Err(StorageFull)], Err(StorageFull));
         check(&[Ok(1), Err(Interrupted), ALL], Ok(()));

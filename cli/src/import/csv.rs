@@ -1,7 +1,7 @@
 //! Tables with a header that names their columns.
 //!
-//! A table with a column for the request line, or with columns for method and url, is an access log,
-//! whatever else it has:
+//! A table with a column for the request line, or with columns for method and url, is an access
+//! log, whatever else it has:
 //!
 //! | column | names, in any case of letters |
 //! |---|---|

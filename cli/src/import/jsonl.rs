@@ -1,9 +1,9 @@
 //! JSON lines: logq's own records, and the objects that other loggers write.
 //!
-//! A foreign object becomes a log record. Its time, level and request come from the members with the
-//! usual names; the data is the object itself, on one line without space between its tokens, and
-//! without the members that the record repeats exactly. Numbers keep their digits, members their
-//! order, texts their escapes.
+//! A foreign object becomes a log record. Its time, level and request come from the members with
+//! the usual names; the data is the object itself, on one line without space between its tokens,
+//! and without the members that the record repeats exactly. Numbers keep their digits, members
+//! their order, texts their escapes.
 
 use logq_format::Json;
 use serde_json::value::RawValue;
@@ -37,8 +37,9 @@ fn parse_line<'a>(
     times: &mut Times,
     batch: &mut Batch<'a>,
 ) {
-    // JSON text sequences (RFC 7464) start each line with a record separator.
-    let line = line.trim_start_matches('\u{1e}').trim_ascii();
+    // JSON text sequences (RFC 7464) start each line with a record separator; files that were
+    // joined may have a byte order mark at the start of any line.
+    let line = line.trim_start_matches(['\u{1e}', '\u{feff}']).trim_ascii();
     if line.is_empty() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Batches put in order and handed to the sink, one at a time.
 //!
-//! This is where a batch meets what came before it: a record of text that goes on in the next chunk,
-//! lines that take the time of the line before, the numbers of lines.
+//! This is where a batch meets what came before it: a record of text that goes on in the next
+//! chunk, lines that take the time of the line before, the numbers of lines.
 
 use std::sync::Arc;
 

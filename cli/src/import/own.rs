@@ -1,6 +1,6 @@
 //! logq's own output read back: lines that `logq_format::json` wrote become the records they were.
 //!
-//! [`canonical`] reads the frequent kinds of records in the exact form that is written, and is fast.
+//! [`canonical`] reads the frequent kinds of records in the exact form that is written, and fast.
 //! [`read`] takes every kind, with members in any order and space between them, as they come from
 //! other tools. A line with a member too many, or whose members contradict each other, is not ours:
 //! it is imported as a foreign record, so that nothing of it is lost.

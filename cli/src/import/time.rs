@@ -1,7 +1,7 @@
 //! Instants as foreign logs write them: numbers by magnitude and dates with times.
 //!
-//! `time/calendar.rs` reads the forms of dates; this file turns them into instants. People's ways of
-//! asking for a time ("yesterday 14:00") are the command line's business, in `when`.
+//! `time/calendar.rs` reads the forms of dates; this file turns them into instants. People's ways
+//! of asking for a time ("yesterday 14:00") are the command line's business, in `when`.
 
 mod calendar;
 
@@ -16,6 +16,12 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// Numbers below this many seconds (1973-03-03) are taken for counters and durations, not times.
 const EPOCH_SECONDS_MIN: u64 = 100_000_000;
+/// From here on, numbers are milliseconds; seconds would lead beyond the year 5000.
+const EPOCH_MILLIS_MIN: u64 = 100_000_000_000;
+/// From here on, numbers are microseconds.
+const EPOCH_MICROS_MIN: u64 = EPOCH_MILLIS_MIN * 1_000;
+/// From here on, numbers are nanoseconds.
+const EPOCH_NANOS_MIN: u64 = EPOCH_MICROS_MIN * 1_000;
 
 /// How far into the future a time without a year may lead: zones and clocks differ by that much.
 const FUTURE_US_MAX: i64 = MICROS_PER_DAY;
@@ -150,9 +156,9 @@ fn epoch(whole: &str, fraction: &str) -> Option<Moment> {
     let value = whole.parse().ok().filter(|value| *value >= EPOCH_SECONDS_MIN)?;
     // How many decimals of the unit make a microsecond.
     let (decimals, micros) = match value {
-        ..100_000_000_000 => (6, value * 1_000_000),
-        ..100_000_000_000_000 => (3, value * 1_000),
-        ..100_000_000_000_000_000_u64 => (0, value),
+        ..EPOCH_MILLIS_MIN => (6, value * 1_000_000),
+        EPOCH_MILLIS_MIN..EPOCH_MICROS_MIN => (3, value * 1_000),
+        EPOCH_MICROS_MIN..EPOCH_NANOS_MIN => (0, value),
         _ => {
             let exact = value.is_multiple_of(1_000) && fraction.is_empty();
             return moment(value / 1_000, exact);

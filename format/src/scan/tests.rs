@@ -344,6 +344,24 @@ fn a_hostile_file_costs_time_in_proportion_to_its_length() {
     assert_eq!(scan.step(window), Step::End, "the block at the end was answered");
 }
 
+/// Thousands of right headers in one damaged block, each of a block that ends where that one ends.
+#[test]
+fn a_hostile_block_costs_time_in_proportion_to_its_length() {
+    let count = 5_000_u32;
+    let len = |n: u32| (count - 1 - n) * 72;
+    let bytes: Vec<u8> = (0..count).flat_map(|n| torn(n.into(), len(n))).collect();
+    let header = BlockHeader::decode(&bytes, marker()).unwrap();
+    let error = DecodeError::Checksum { what: "body", expected: 1, found: 2 };
+    let mut scan = Scan::inside(marker(), 0, header, error);
+    let window = Window { offset: 0, bytes: &bytes };
+    let mut gaps = 0;
+    while let Step::Gap(_) = scan.step(window) {
+        gaps += 1;
+    }
+    assert_eq!(gaps, 5_000);
+    assert!(scan.vain <= VAIN_BYTES_PER_BYTE * bytes.len() as u64, "{}", scan.vain);
+}
+
 /// A segment of random parts, then damaged at random.
 fn random_segment(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = Vec::new();

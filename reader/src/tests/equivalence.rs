@@ -1,7 +1,7 @@
 //! Random clusters, random queries: the reader answers what the model answers, which decodes
 //! everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::{NaiveQuery, NaiveRecord, NaiveStore};
 
 use super::cluster::{Troubles, cluster};
-use crate::{Field, Filter, Order, Query, Report, Row, Rows, Snapshot, Value};
+use crate::{Field, Filter, Gap, Missing, Order, Query, Report, Row, Rows, Snapshot, Value};
 
 /// The lines a scan prints, and its report.
 pub(super) fn lines(snapshot: &Snapshot, query: &Query<'_>) -> (Vec<String>, Report) {
@@ -152,6 +152,40 @@ fn check_counts(snapshot: &Snapshot, query: &Query<'_>, all: &[&NaiveRecord], co
     }
 }
 
+/// Compares what is told beside all records.
+fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
+    let store = NaiveStore::read(segments);
+    let query = Query { order, ..Query::default() };
+    let (found, report) = lines(&in_memory(segments), &query);
+    let context = format!("seed {seed}, {order:?}");
+    assert_eq!(report.statistics.records, found.len() as u64, "{context}");
+    let numbers = |missing: &Missing| {
+        let writer = missing.origin.writer;
+        (missing.sequence..missing.sequence + missing.records).map(move |number| (writer, number))
+    };
+    let mut missing: BTreeSet<_> = report.missing.iter().flat_map(numbers).collect();
+    for gap in report.gaps.iter().chain(&report.unfinished) {
+        if let (Some(origin), Some(sequences)) = (gap.origin, &gap.sequences) {
+            missing.extend(sequences.clone().map(|number| (origin.writer, number)));
+        }
+    }
+    assert_eq!(missing, store.missing, "{context}");
+    let place = |gap: &Gap| {
+        let index = gap.path.to_str().unwrap().strip_prefix("segment ").unwrap();
+        (segments[index.parse::<usize>().unwrap()].0, gap.range.clone())
+    };
+    let mut places: Vec<_> = report.gaps.iter().chain(&report.unfinished).map(place).collect();
+    places.sort_by_key(|(number, range)| (*number, range.start));
+    let mut gaps: Vec<(u64, Range<u64>)> = Vec::new();
+    for (number, range) in places {
+        match gaps.last_mut() {
+            Some(last) if last.0 == number && last.1.end == range.start => last.1.end = range.end,
+            _ => gaps.push((number, range)),
+        }
+    }
+    assert_eq!(gaps, store.gaps, "{context}: {:?}", report.gaps);
+}
+
 pub(super) fn in_memory(segments: &[(u64, Vec<u8>)]) -> Snapshot {
     Snapshot::of_memory(segments.iter().map(|(_, bytes)| Arc::from(bytes.as_slice())))
 }
@@ -200,5 +234,7 @@ fn answers_about_damaged_histories_are_those_of_the_model() {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);
+        check_report(seed, &segments, Order::Ascending);
+        check_report(seed, &segments, Order::Descending);
     }
 }

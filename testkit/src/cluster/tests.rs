@@ -1,3 +1,6 @@
+//! Random histories against the naive reader, their claims against every block, and that they are
+//! as varied as they should be.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use logq_format::{BlockFlags, BlockKind, FileHeader};

@@ -1,3 +1,5 @@
+//! The rules of reading, one small segment each.
+
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, Compressor, Event, FILE_HEADER_LEN, FileHeader, Id,
     Json, Level, LevelSet, LogSource, Origin, Record, RecordType, SyncMarker, Timestamp, TypeSet,

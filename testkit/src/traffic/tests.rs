@@ -1,3 +1,5 @@
+//! The statistics of the traffic, and that it never changes.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use logq_format::json::write_line;

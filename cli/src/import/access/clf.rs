@@ -1,7 +1,7 @@
 //! Lines in the Common and Combined Log Formats and what servers add to them.
 //!
 //! ```text
-//! [vhost] client ident user [03/Feb/2026:14:05:06 +0000] "GET /a HTTP/1.1" 200 512 "referer" "agent" ...
+//! [vhost] client ident user [time] "GET /a HTTP/1.1" status bytes "referer" "user agent" ...
 //! ```
 //!
 //! Behind the bytes, everything is optional. Of what follows the user agent, a last number with a

@@ -108,13 +108,15 @@ fn lines_without_a_time_take_the_time_before() {
             "\n",
             "{\"msg\":\"b\"}\n",
             " [1, 2] \n",
-            "\u{1e}\"text\"",
+            "\u{1e}\"text\"\n",
+            "\u{feff}7",
         ),
         &[
             &format!(r#"{TIME} INFO LOG 1 {{"msg":"a"}}"#),
             &format!(r#"{TIME} INFO LOG 1 {{"msg":"b"}}"#),
             &format!("{TIME} INFO LOG 1 [1,2]"),
             &format!("{TIME} INFO LOG 1 \"text\""),
+            &format!("{TIME} INFO LOG 1 7"),
             r#"failed NoTime line 1: {"msg":"early"}"#,
         ],
     );

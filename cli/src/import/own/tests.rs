@@ -233,15 +233,19 @@ proptest! {
 
 #[test]
 fn lines_without_writer_and_number_get_new_ones() {
+    let start = r#"{"timestamp":"2026-02-03T15:05:06.789+01:00","level":"#;
     check_lines(
         Format::Jsonl,
-        &format!(
-            "{}\n{}\n",
-            r#"{"timestamp":"2026-02-03T14:05:06.789Z","level":"WARN","type":"LOG","workerId":7,"data":{"a":1}}"#,
-            format!(
-                r#"{{"timestamp":"2026-02-03T15:05:06.789+01:00","level":"INFO","type":"RESPONSE","workerId":null,"requestId":"{ID}","statusCode":200,"durationMs":12.3000000001}}"#
-            ),
-        ),
+        &[
+            start,
+            r#""WARN","type":"LOG","workerId":7,"data":{"a":1}}"#,
+            "\n",
+            start,
+            r#""INFO","type":"RESPONSE","workerId":null,"requestId":""#,
+            ID,
+            r#"","statusCode":200,"durationMs":12.3000000001}"#,
+        ]
+        .concat(),
         &[
             r#"2026-02-03T14:05:06.789000Z WARN LOG 7 {"a":1}"#,
             &format!(

@@ -150,7 +150,7 @@ mod tests {
         };
         let balancer = "h2 2026-02-03T14:05:06.789Z app/a 1.2.3.4:5\n";
         check(balancer, 1);
-        check(&"web-1 app [2026-02-03 14:05:06] x\n\tat y\nweb-1 db [2026-02-03 14:05:06] x\n", 2);
+        check("web-1 app [2026-02-03 14:05:06] x\n\tat y\nweb-1 db [2026-02-03 14:05:06] x\n", 2);
         check("2026-02-03 14:05:06 2026-02-03 14:05:06 x\n\tat y\n", 0);
         check("one\ntwo 2026-02-03 14:05:06\nthree\n", 0);
         check("", 0);

@@ -1,12 +1,13 @@
 //! Dates with times of day as logs write them.
 //!
 //! ```text
-//! 2026-02-03T14:05:06.789Z     2026-02-03 14:05:06,789      2026/02/03 14:05:06     RFC 3339 and kin
-//! 20260203T140506Z             20260203 14:05:06            20260203140506          without separators
-//! 03/Feb/2026:14:05:06 +0000   03-Feb-2026 14:05:06.789     03 Feb 2026 14:05:06    access logs, Tomcat
-//! Feb  3 14:05:06              Feb 03 2026 14:05:06         Feb 03, 2026 2:05:06 PM syslog, Cisco, JUL
-//! Tue Feb  3 14:05:06 2026     Tue Feb 03 14:05:06 UTC 2026 Tue, 03 Feb 2026 14:05:06 +0000
-//! I0203 14:05:06.123456        I20260203 14:05:06.123456    klog, glog
+//! RFC 3339 and kin      2026-02-03T14:05:06.789Z  2026-02-03 14:05:06,789  2026/02/03 14:05:06
+//! without separators    20260203T140506Z  20260203 14:05:06  20260203140506
+//! access logs, Tomcat   03/Feb/2026:14:05:06 +0000  03-Feb-2026 14:05:06.789
+//! syslog, Cisco, Java   Feb  3 14:05:06  Feb 03 2026 14:05:06  Feb 03, 2026 2:05:06 PM
+//! C, date, mail         Tue Feb  3 14:05:06 2026  Tue Feb 03 14:05:06 UTC 2026
+//!                       Tue, 03 Feb 2026 14:05:06 +0000
+//! klog, glog            I0203 14:05:06.123456  I20260203 14:05:06.123456
 //! ```
 //!
 //! Seconds may have a fraction behind a dot or comma; a zone may follow: `Z`, `UTC`, `GMT`, `+02`,

@@ -1,3 +1,5 @@
+//! Properties of the store directory, on real files.
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -39,17 +39,8 @@ impl Continuity {
     /// tells which number comes next.
     pub(crate) fn insert(&mut self, header: &BlockHeader) -> u64 {
         self.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
-        self.insert_numbers(sequences(header), header.min, header.max)
-    }
-
-    /// Adds numbers of records with times from `min` to `max`; answers how many are new.
-    pub(crate) fn insert_numbers(
-        &mut self,
-        numbers: Range<u64>,
-        min: Timestamp,
-        max: Timestamp,
-    ) -> u64 {
-        self.add(Run { start: numbers.start, end: numbers.end, min, max })
+        let Range { start, end } = sequences(header);
+        self.add(Run { start, end, min: header.min, max: header.max })
     }
 
     /// Notes that at the time `to` the next number was `next`; everything numbered so or higher has

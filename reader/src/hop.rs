@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use logq_format::{
     BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, GapCause, Scan, Step, SyncMarker,
-    Timestamp, WriterId,
+    Timestamp, Window, WriterId,
 };
 
 use crate::report::{Cause, Gap};
@@ -33,6 +33,8 @@ impl Hopped {
 pub(crate) struct Batch {
     pub(crate) blocks: Vec<Hopped>,
     pub(crate) gaps: Vec<Gap>,
+    /// The blocks that gaps start with whose headers are intact.
+    pub(crate) torn: Vec<Hopped>,
     /// The pings with claims among the blocks.
     pub(crate) pings: Vec<Ping>,
     /// Why it ends where it does.
@@ -82,7 +84,7 @@ pub(crate) struct Hop<'s> {
 
 enum Found {
     Block(Hopped),
-    Gap(Gap),
+    Gap(Gap, Option<BlockHeader>),
     End,
 }
 
@@ -102,11 +104,11 @@ impl<'s> Hop<'s> {
                     batch.stop = Stop::Offset;
                     break;
                 }
-                Found::Gap(gap) if gap.range.start >= until.offset => {
+                Found::Gap(gap, _) if gap.range.start >= until.offset => {
                     batch.stop = Stop::Offset;
                     break;
                 }
-                Found::Gap(gap) => batch.gaps.push(gap),
+                Found::Gap(gap, header) => batch.gap(gap, header),
                 Found::End => {
                     batch.stop = Stop::End;
                     break;
@@ -141,7 +143,7 @@ impl<'s> Hop<'s> {
                         return Some(claims);
                     }
                 }
-                Found::Gap(gap) if gap.range.start < to => {}
+                Found::Gap(gap, _) if gap.range.start < to => {}
                 _ => return None,
             }
         }
@@ -157,8 +159,9 @@ impl<'s> Hop<'s> {
             match self.scan.step(self.view.window()) {
                 Step::Block { offset, header } => return Found::Block(Hopped { offset, header }),
                 Step::Gap(gap) => {
-                    let header = gap.header.as_deref();
-                    return Found::Gap(self.gap(gap.range, gap.cause.into(), header));
+                    let header = gap.header.map(|header| *header);
+                    let gap = self.gap(gap.range, gap.cause.into(), header.as_ref());
+                    return Found::Gap(gap, header);
                 }
                 Step::End => return Found::End,
                 Step::Need(range) => {
@@ -175,7 +178,7 @@ impl<'s> Hop<'s> {
         let end = self.view.segment().len();
         let rest = self.scan.offset()..end;
         self.scan = Scan::new(self.marker, end..end);
-        Found::Gap(self.gap(rest, cause, None))
+        Found::Gap(self.gap(rest, cause, None), None)
     }
 
     fn gap(&self, range: Range<u64>, cause: Cause, header: Option<&BlockHeader>) -> Gap {
@@ -220,8 +223,7 @@ impl<'s> Hop<'s> {
         for index in suspects(&batch.blocks).into_iter().rev() {
             let Some(block) = batch.blocks.get(index) else { continue };
             let Some(error) = self.content_error(block) else { continue };
-            let (blocks, gaps) = self.inside(&block.clone(), error);
-            batch.gaps.extend(gaps);
+            let blocks = self.inside(&block.clone(), error, batch);
             batch.blocks.splice(index..=index, blocks);
         }
     }
@@ -232,24 +234,15 @@ impl<'s> Hop<'s> {
         stored.check_front().and_then(|()| stored.check_body()).err()
     }
 
-    /// The blocks and gaps in a torn block.
-    fn inside(&mut self, block: &Hopped, error: DecodeError) -> (Vec<Hopped>, Vec<Gap>) {
-        let (mut blocks, mut gaps) = (Vec::new(), Vec::new());
-        let Ok(bytes) = self.view.get(block.offset..block.end()) else { return (blocks, gaps) };
-        let mut found = Vec::new();
-        let mut scan = Scan::inside(self.marker, block.offset, block.header.clone(), error);
-        let window = logq_format::Window { offset: block.offset, bytes };
-        loop {
-            match scan.step(window) {
-                // The window has everything, so nothing more is needed.
-                Step::End | Step::Need(_) => break,
-                step => found.push(step),
-            }
-        }
-        for step in found {
+    /// The blocks in a torn block; the gaps go to the batch.
+    fn inside(&mut self, block: &Hopped, error: DecodeError, batch: &mut Batch) -> Vec<Hopped> {
+        let mut blocks = Vec::new();
+        for step in self.steps_inside(block, error) {
             match step {
                 Step::Gap(gap) => {
-                    gaps.push(self.gap(gap.range, gap.cause.into(), gap.header.as_deref()));
+                    let header = gap.header.map(|header| *header);
+                    let gap = self.gap(gap.range, gap.cause.into(), header.as_ref());
+                    batch.gap(gap, header);
                 }
                 Step::Block { offset, header } => {
                     let hidden = Hopped { offset, header };
@@ -258,14 +251,34 @@ impl<'s> Hop<'s> {
                         Some(error) => {
                             let cause = GapCause::Content(error).into();
                             let range = hidden.offset..hidden.end();
-                            gaps.push(self.gap(range, cause, Some(&hidden.header)));
+                            let gap = self.gap(range, cause, Some(&hidden.header));
+                            batch.gap(gap, Some(hidden.header));
                         }
                     }
                 }
                 Step::Need(_) | Step::End => {}
             }
         }
-        (blocks, gaps)
+        blocks
+    }
+
+    fn steps_inside(&mut self, block: &Hopped, error: DecodeError) -> Vec<Step> {
+        let Ok(bytes) = self.view.get(block.offset..block.end()) else { return Vec::new() };
+        let mut scan = Scan::inside(self.marker, block.offset, block.header.clone(), error);
+        let window = Window { offset: block.offset, bytes };
+        // The window has everything, so nothing more is needed.
+        std::iter::from_fn(|| Some(scan.step(window)))
+            .take_while(|step| !matches!(step, Step::End | Step::Need(_)))
+            .collect()
+    }
+}
+
+impl Batch {
+    fn gap(&mut self, gap: Gap, header: Option<BlockHeader>) {
+        if let Some(header) = header {
+            self.torn.push(Hopped { offset: gap.range.start, header });
+        }
+        self.gaps.push(gap);
     }
 }
 

@@ -79,8 +79,11 @@ impl<'s> Ledger<'s> {
             edges.any |= !batch.blocks.is_empty();
         }
         for gap in batch.gaps.drain(..) {
-            self.sequences_of(segment, &gap);
             self.gap(gap);
+        }
+        // What a gap with a header says to be lost is not missing besides.
+        for torn in &batch.torn {
+            self.writer(segment, torn.header.origin).insert(&torn.header);
         }
         for ping in &batch.pings {
             for member in &ping.claims.roster {
@@ -109,15 +112,6 @@ impl<'s> Ledger<'s> {
         let (min, max) = (header.min.as_micros(), header.max.as_micros());
         if self.times.meets(min, max) {
             self.lost_records += lost;
-        }
-    }
-
-    /// What a gap with a header says to be lost is not missing besides.
-    fn sequences_of(&mut self, segment: usize, gap: &Gap) {
-        if let (Some(origin), Some(sequences), Some((min, max))) =
-            (gap.origin, &gap.sequences, gap.span)
-        {
-            self.writer(segment, origin).insert_numbers(sequences.clone(), min, max);
         }
     }
 

@@ -142,6 +142,7 @@ impl<'s> Strand<'s> {
                     batch.blocks.retain(|block| block.offset >= offset);
                     batch.pings.retain(|ping| ping.offset >= offset);
                     batch.gaps.retain(|gap| gap.range.start >= offset);
+                    batch.torn.retain(|block| block.offset >= offset);
                     batch.bytes_read = wasted;
                     self.bound = self.bound.max(self.timeline.place(now));
                     if self.since.is_none_or(|since| now >= since) {

@@ -38,7 +38,8 @@ impl Target {
     /// does not exist becomes a store.
     pub(crate) fn new(path: &Path) -> Result<Self, OpenError> {
         let number = path.file_name().and_then(|name| name.to_str()).and_then(segment_number);
-        if let Some(number) = number
+        // In a file header the number 0 stands for "no segment".
+        if let Some(number) = number.filter(|number| *number > 0)
             && !path.is_dir()
         {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -297,11 +297,16 @@ fn complete_spans(gaps: &mut [Gap], max: Timestamp) {
     }
 }
 
-/// The indices of blocks that may be torn, ascending.
+/// The indices of blocks to be read in full, ascending: those that may be torn, and those without
+/// records, which are few.
 fn suspects(blocks: &[Hopped]) -> Vec<usize> {
     let mut last: HashMap<WriterId, usize> = HashMap::new();
     let mut suspects = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
+        if block.header.kind != BlockKind::Data {
+            // Nobody else would notice.
+            suspects.push(index);
+        }
         let Some(before) = last.insert(block.header.origin.writer, index) else { continue };
         if let Some(earlier) = blocks.get(before) {
             if !follows(&earlier.header, &block.header) {
@@ -312,6 +317,7 @@ fn suspects(blocks: &[Hopped]) -> Vec<usize> {
     suspects.extend(last.into_values());
     suspects.retain(|index| blocks.get(*index).is_some_and(|block| has_content(&block.header)));
     suspects.sort_unstable();
+    suspects.dedup();
     suspects
 }
 

@@ -33,16 +33,7 @@ pub struct Failure {
 impl Failure {
     /// The error with all its sources, one a line, outermost first.
     pub fn from_error(error: &(dyn Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        // A cycle of sources would never end; no honest chain is this long.
-        for _ in 0..SOURCES_MAX {
-            let Some(cause) = source else { break };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\n  caused by: {cause}");
-            source = cause.source();
-        }
-        Self { kind: ErrorKind::Stack, text, properties: None, expected: false }
+        Self::from_stack(error_text(error))
     }
 
     /// A message with its stack trace, as text.
@@ -91,27 +82,52 @@ impl Failure {
 
 const SOURCES_MAX: usize = 100;
 
+/// The error with all its sources, one a line, outermost first.
+pub(crate) fn error_text(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail; of an error that refuses to be told, there is what it wrote.
+    let _ = write!(text, "{error}");
+    let mut source = error.source();
+    // A cycle of sources would never end; no honest chain is this long.
+    for _ in 0..SOURCES_MAX {
+        let Some(cause) = source else { break };
+        let _ = write!(text, "\n  caused by: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 /// DEBUG messages kept in memory until an error makes them worth writing.
 #[derive(Debug, Default)]
 pub(crate) struct DebugLog {
     entries: VecDeque<(Timestamp, Box<str>)>,
+    /// The length of all their texts.
+    bytes: usize,
 }
 
+/// The most bytes of DEBUG entries that are kept: they must fit into one record with their error.
+const DEBUG_BYTES_MAX: usize = 1 << 20;
+
 impl DebugLog {
-    /// Keeps an entry; the oldest one goes if there are more than `limit`.
+    /// Keeps an entry; the oldest ones go if there are more than `limit`, or too many bytes.
     pub(crate) fn push(&mut self, limit: usize, time: Timestamp, data: Box<str>) {
         if limit == 0 {
             return;
         }
-        while self.entries.len() >= limit {
-            self.entries.pop_front();
-        }
+        let data = match data.len() {
+            len if len > DEBUG_BYTES_MAX => format!(r#"{{"left_out_bytes":{len}}}"#).into(),
+            _ => data,
+        };
+        self.bytes += data.len();
         self.entries.push_back((time, data));
+        while self.entries.len() > limit || self.bytes > DEBUG_BYTES_MAX {
+            self.bytes -= self.entries.pop_front().map_or(0, |(_, oldest)| oldest.len());
+        }
     }
 
     /// Takes all entries out.
     pub(crate) fn take(&mut self) -> Vec<(Timestamp, Box<str>)> {
-        std::mem::take(&mut self.entries).into()
+        std::mem::take(self).entries.into()
     }
 }
 
@@ -152,5 +168,21 @@ mod tests {
         assert!(log.take().is_empty());
         log.push(0, Timestamp::default(), "x".into());
         assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn debug_entries_never_outgrow_the_record_that_they_go_with() {
+        let mut log = DebugLog::default();
+        let entry = |len| "1".repeat(len).into_boxed_str();
+        for n in 0..10 {
+            log.push(100, Timestamp::from_micros(n), entry(DEBUG_BYTES_MAX / 4));
+        }
+        log.push(100, Timestamp::from_micros(10), entry(DEBUG_BYTES_MAX + 1));
+        let kept = log.take();
+        let times: Vec<_> = kept.iter().map(|(time, _)| time.as_micros()).collect();
+        assert_eq!(times, [7, 8, 9, 10], "the newest that fit");
+        assert_eq!(&*kept[3].1, r#"{"left_out_bytes":1048577}"#);
+        log.push(100, Timestamp::default(), entry(DEBUG_BYTES_MAX));
+        assert_eq!(log.take().len(), 1, "taking starts anew");
     }
 }

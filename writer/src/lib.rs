@@ -10,8 +10,8 @@
 //! | a process that serves requests | [`WorkerLogger`] |
 //! | one request | [`RequestLogger`], [`RequestHead`], [`ResponseHead`], [`ResponseEnd`] |
 //! | something went wrong | [`Failure`] |
-//! | batching, compression, limits | [`LoggerOptions`] |
-//! | time from elsewhere | [`Clock`] |
+//! | batching, compression, limits, syncing | [`LoggerOptions`], [`SyncPolicy`] |
+//! | time and disk from elsewhere | [`Clock`], [`Io`] |
 //! | records of the past, in bulk | [`BulkWriter`] |
 //!
 //! # Example
@@ -43,16 +43,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is kept when something happens
+//! # The durability contract
 //!
-//! * `close()` and dropping the last handle: everything.
-//! * The process is killed: all but the last `output_delay` or `high_water_mark` of this process; no
-//!   other process is disturbed, and at most one torn block remains, which readers skip.
-//! * The disk is full: log calls go on. Blocks wait in memory up to `queue_bytes_max`; beyond that
-//!   records are dropped, the least severe first, and counted. Writing resumes by itself, with a
-//!   LOST record that tells how many were dropped and when.
-//! * The wall clock is stepped back: by up to two seconds, times stand still until it has caught up;
-//!   by more, a CLOCK_STEP record starts a new writer.
+//! Each sentence names the test in `writer/tests/` that fails if it is not true.
+//!
+//! | what happens | what is kept |
+//! |---|---|
+//! | `close()`, the last handle is dropped | Everything. (`loggers::dropping_the_last_handle_writes_everything`) |
+//! | `main` returns, `exit` is called | Everything, also of loggers that are never dropped. (`endings::exit_writes_everything_even_of_a_logger_that_is_never_dropped`) |
+//! | a panic, after `log_panics()` | The exception with its backtrace and the DEBUG entries, and everything before it, even if the process aborts. (`endings::a_panic_is_recorded_with_its_debug_entries_before_the_process_aborts`) |
+//! | SIGTERM or SIGINT, after `close_on_signals()` | Everything. (`endings::signals_close_the_logger_and_then_end_the_process_as_ever`) |
+//! | SIGKILL, the kernel's choice when memory runs out | All but the last `output_delay` or `high_water_mark` of this process; no other process is disturbed; what was flushed is never harmed. (`processes::killing_writers_again_and_again_never_harms_what_was_flushed`) |
+//! | a write is cut short | The block is written again as a whole; readers skip the torn part. (`endings::whichever_append_fails_no_record_is_lost_or_doubled`) |
+//! | the disk is full | Log calls go on. Blocks wait in memory up to `queue_bytes_max`; beyond that records are dropped, the least severe first, and counted exactly; writing resumes by itself, with a LOST record that tells how many and when. (`segments::a_disk_that_refuses_costs_records_only_beyond_the_queue_and_says_how_many`) |
+//! | another error of a write | The segment is left for a new one, the block is written there, and an IO_ERROR record tells why. (`endings::whichever_append_fails_no_record_is_lost_or_doubled`) |
+//! | power is lost | What was synced, by [`SyncPolicy`]. A sync that fails is told to whoever waits in `flush`, is not repeated on the same file, and the segment is left. (`endings::sync_policies_sync_when_they_say_and_failures_are_told`) |
+//! | the process forks | The child's loggers are closed: it writes nothing twice and nothing of its own, and opens its own logger if it wants to log. (`endings::a_forked_child_writes_nothing_twice_and_nothing_of_its_own`) |
+//! | the wall clock is stepped back | Up to two seconds, times stand still until it has caught up; beyond that, a CLOCK_STEP record starts a new writer. Queries stay exact. (`loggers::small_steps_back_of_the_clock_are_absorbed_and_large_ones_start_a_new_writer`) |
+//! | the segment is deleted | Loggers go on in another one. (`segments::a_segment_that_is_deleted_under_a_writer_is_replaced`) |
+//! | the store is rotated | Nothing is lost or doubled; loggers of a directory follow by themselves. (`segments::rotation_loses_nothing_doubles_nothing_and_keeps_the_order`, `segments::loggers_of_a_store_follow_rotation_by_themselves`) |
+//!
+//! `flush()` returns once everything logged before has been handed to the operating system, or says why
+//! that is not possible. Order within a writer is the order of the calls; between writers, that of the
+//! recorded times.
 
 mod bulk;
 mod clock;
@@ -61,6 +74,8 @@ mod endings;
 mod error;
 mod failure;
 mod flusher;
+#[cfg(any(feature = "log", feature = "tower", feature = "tracing"))]
+mod integrations;
 mod io;
 mod logger;
 mod master;
@@ -77,6 +92,14 @@ pub use bulk::{BulkError, BulkOptions, BulkSummary, BulkWriter};
 pub use clock::{Clock, SystemClock};
 pub use error::{FlushError, OpenError};
 pub use failure::Failure;
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub use integrations::ProcessLogger;
+#[cfg(feature = "log")]
+pub use integrations::log;
+#[cfg(feature = "tower")]
+pub use integrations::tower;
+#[cfg(feature = "tracing")]
+pub use integrations::tracing;
 pub use io::{Io, SystemIo};
 pub use logq_format::{HttpVersion, Level, RequestId, Timestamp, WorkerId};
 pub use master::MasterLogger;

@@ -81,7 +81,7 @@ impl Shared {
 #[derive(Clone)]
 pub(crate) struct Logger {
     shared: Arc<Shared>,
-    debug: Arc<Mutex<DebugLog>>,
+    pub(crate) debug: Arc<Mutex<DebugLog>>,
     thread: Arc<Thread>,
 }
 

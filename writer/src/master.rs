@@ -32,7 +32,7 @@ use crate::options::LoggerOptions;
 /// ```
 #[derive(Clone)]
 pub struct MasterLogger {
-    logger: Logger,
+    pub(crate) logger: Logger,
 }
 
 impl MasterLogger {

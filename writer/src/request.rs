@@ -19,9 +19,9 @@ use crate::logger::Logger;
 /// and to send to other threads.
 #[derive(Clone)]
 pub struct RequestLogger {
-    logger: Logger,
+    pub(crate) logger: Logger,
     request: RequestId,
-    debug: Arc<Mutex<DebugLog>>,
+    pub(crate) debug: Arc<Mutex<DebugLog>>,
 }
 
 /// The head of a request as it was received.

@@ -38,7 +38,7 @@ use crate::request::RequestLogger;
 /// ```
 #[derive(Clone)]
 pub struct WorkerLogger {
-    logger: Logger,
+    pub(crate) logger: Logger,
 }
 
 impl WorkerLogger {

@@ -2,7 +2,7 @@
 #[test]
 fn dbg_seed() {
     use logq_testkit::cluster::*;
-    let options = ClusterOptions { seed: 2, damages: 3, ..ClusterOptions::default() };
+    let options = ClusterOptions { seed: 11, damages: 3, ..ClusterOptions::default() };
     let segments = Cluster::generate(&options).segments;
     for (n, bytes) in &segments {
         println!(
@@ -33,7 +33,16 @@ fn dbg_seed() {
             if h.kind == logq_format::BlockKind::Ping && h.body.stored_len > 0 {
                 let s = logq_format::StoredBlock::new(h.clone(), &bytes[o as usize..]).unwrap();
                 if let Ok(Some(c)) = logq_format::Claims::decode_ping(&s) {
-                    println!("     claims covered {} now {} wm {}", c.covered, c.now, c.watermark);
+                    println!(
+                        "     claims covered {} now {} wm {} roster {:?}",
+                        c.covered,
+                        c.now,
+                        c.watermark,
+                        c.roster
+                            .iter()
+                            .map(|m| (m.origin.writer.0, m.sequence))
+                            .collect::<Vec<_>>()
+                    );
                 }
             }
         }

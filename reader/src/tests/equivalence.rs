@@ -170,7 +170,12 @@ fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
             expected.retain(|(w, number)| *w != origin.writer || !sequences.contains(number));
         }
     }
-    assert_eq!(missing, expected, "{context}");
+    let untold: Vec<_> = expected.difference(&missing).collect();
+    assert!(untold.is_empty(), "{context}: {untold:?}");
+    // The headers of torn blocks prove more to be missing than the model knows.
+    let number = |known: &NaiveRecord| (known.origin.writer, known.sequence);
+    let present = store.records.iter().map(number).find(|number| missing.contains(number));
+    assert_eq!(present, None, "{context}");
     let place = |gap: &Gap| {
         let index = gap.path.to_str().unwrap().strip_prefix("segment ").unwrap();
         (segments[index.parse::<usize>().unwrap()].0, gap.range.clone())
@@ -200,28 +205,28 @@ fn check_all(seeds: Range<u64>, troubles: Troubles) {
 
 #[test]
 fn answers_are_those_of_the_model() {
-    check_all(0..150, Troubles::default());
+    check_all(0..3000, Troubles::default());
 }
 
 #[test]
 fn answers_are_those_of_the_model_with_blocks_written_twice() {
-    check_all(1000..1150, Troubles { twice: true, ..Troubles::default() });
+    check_all(1000..4000, Troubles { twice: true, ..Troubles::default() });
 }
 
 #[test]
 fn answers_are_those_of_the_model_with_torn_blocks() {
-    check_all(2000..2150, Troubles { torn: true, missing: true, ..Troubles::default() });
+    check_all(2000..5000, Troubles { torn: true, missing: true, ..Troubles::default() });
 }
 
 #[test]
 fn answers_are_those_of_the_model_with_sparse_sequences() {
-    check_all(3000..3100, Troubles { sparse: true, twice: true, ..Troubles::default() });
+    check_all(3000..6000, Troubles { sparse: true, twice: true, ..Troubles::default() });
 }
 
 #[test]
 fn answers_about_whole_histories_are_those_of_the_model() {
-    for seed in 0..60 {
-        let actions = 40 + u32::try_from(seed).unwrap() * 5;
+    for seed in 0..3000 {
+        let actions = 40 + u32::try_from(seed % 60).unwrap() * 5;
         let options = ClusterOptions { seed, actions, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), true);
@@ -231,7 +236,7 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 /// Counts trust headers and spines, so they may count records of blocks whose bodies are damaged.
 #[test]
 fn answers_about_damaged_histories_are_those_of_the_model() {
-    for seed in 0..100 {
+    for seed in 0..4000 {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

@@ -11,8 +11,8 @@ use crate::timeline::{BlockRef, Span};
 use crate::wanted::Wanted;
 
 impl Decoder<'_, '_> {
-    /// The keys of the records that the spines do not rule out, in the order of the query, each
-    /// record once.
+    /// The keys of the records that the spines do not rule out, in the order of the query. Records
+    /// that were written twice have two, one after the other.
     pub(crate) fn keys(
         &self,
         slice: &Slice,
@@ -31,7 +31,6 @@ impl Decoder<'_, '_> {
             }
         }
         keys.sort_by_key(Key::rank);
-        keys.dedup_by_key(|key| key.rank());
         if self.timeline.is_descending() {
             keys.reverse();
         }

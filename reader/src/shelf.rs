@@ -51,7 +51,7 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
         &self.blocks
     }
 
-    /// The first `limit` keys whose records are wanted, after decoding what that takes.
+    /// The first keys whose records are wanted, each record once, after decoding what that takes.
     pub(crate) fn choose(
         &mut self,
         keys: Vec<Key>,
@@ -62,19 +62,26 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
         let wanted = self.decoder.wanted;
         let Selection { depth, limit, .. } = selection;
         let mut chosen = Vec::with_capacity(keys.len().min(limit));
+        let mut judged = None;
         for key in keys {
             if chosen.len() >= limit {
                 break;
+            }
+            // A record that was written twice; of the first copy the body may be damaged.
+            if judged == Some(key.rank()) {
+                continue;
             }
             let is_late = wanted.is_late(TypeSet::EMPTY.with(key.record_type));
             if is_late || depth.needs_body(key.record_type) {
                 let index = key.block as usize;
                 self.fill(index, workspace, findings)?;
                 let Some(Some(decoded)) = self.blocks.get(index) else { continue };
+                judged = Some(key.rank());
                 if is_late && !self.accepts(&key, decoded, findings) {
                     continue;
                 }
             }
+            judged = Some(key.rank());
             chosen.push(key);
         }
         Ok(chosen)

@@ -29,6 +29,12 @@ pub enum Event {
     Error(Arc<ManagerError>),
 }
 
+impl Event {
+    pub(crate) fn error(error: impl Into<ManagerError>) -> Self {
+        Self::Error(Arc::new(error.into()))
+    }
+}
+
 /// Says what a manager could not do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -106,3 +106,8 @@ pub use master::MasterLogger;
 pub use options::{LoggerOptions, SyncPolicy};
 pub use request::{RequestHead, RequestLogger, ResponseEnd, ResponseHead};
 pub use worker::WorkerLogger;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -2,7 +2,7 @@
 #[test]
 fn dbg_seed() {
     use logq_testkit::cluster::*;
-    let options = ClusterOptions { seed: 11, damages: 3, ..ClusterOptions::default() };
+    let options = ClusterOptions { seed: 140, damages: 3, ..ClusterOptions::default() };
     let segments = Cluster::generate(&options).segments;
     for (n, bytes) in &segments {
         println!(

@@ -1,0 +1,200 @@
+//! The manager: a thread that makes a pass now and then, and the handle on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use logq_directory::Disk;
+
+use crate::event::{Audience, Event, OpenError};
+use crate::keeper::{Host, Keeper};
+use crate::options::ManagerOptions;
+
+/// Rotates the segments of a store and deletes the oldest ones, until it is closed or dropped.
+///
+/// One process of a cluster has one, usually the master. Loggers that were opened on the store's
+/// directory follow it by themselves; those that were opened on a segment are told with
+/// `rotate(path)`, for which there is [`ManagerOptions::on_rotate`].
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use logq_rotation::{LogManager, ManagerOptions};
+/// use logq_writer::{LoggerOptions, MasterLogger};
+///
+/// # let scratch = tempfile::tempdir()?;
+/// # let store = scratch.path().join("logs");
+/// let manager = LogManager::open(
+///     &store,
+///     ManagerOptions {
+///         on_error: Some(Arc::new(|error| eprintln!("logs: {error}"))),
+///         ..ManagerOptions::default()
+///     },
+/// )?;
+/// let master = MasterLogger::open(manager.dirname(), LoggerOptions::default())?;
+/// master.starting_up();
+/// master.close()?;
+/// manager.close();
+/// assert!(manager.closed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LogManager {
+    shared: Arc<Shared>,
+    dirname: PathBuf,
+    events: Mutex<Option<Receiver<Event>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What callers and the thread share.
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    audience: Audience,
+}
+
+struct State {
+    filename: PathBuf,
+    is_poked: bool,
+    is_closed: bool,
+}
+
+impl LogManager {
+    /// Takes over the store at `dir`, which is created if it does not exist.
+    ///
+    /// When this returns there is a segment to write to. The first look at the limits is taken at
+    /// once, but already on the manager's thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails where an option is beyond its bound, where another process manages the store, where the
+    /// directory cannot be used, and where there is no segment to write to and none can be created.
+    pub fn open(dir: impl AsRef<Path>, options: ManagerOptions) -> Result<Self, OpenError> {
+        let dirname = dir.as_ref().to_owned();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                filename: PathBuf::new(),
+                is_poked: false,
+                is_closed: false,
+            }),
+            wake: Condvar::new(),
+            audience: Audience::new(&options),
+        });
+        let events = shared.audience.subscribe();
+        let mut keeper = Keeper::open(Arc::new(Disk), &dirname, &options, shared.as_ref())?;
+        shared.state().filename = keeper.current().to_owned();
+        let (poll, host) = (options.poll_interval, Arc::clone(&shared));
+        let thread = std::thread::Builder::new()
+            .name("logq-manager".to_owned())
+            .spawn(move || {
+                keeper.pass(host.as_ref());
+                while host.wait(poll) {
+                    keeper.pass(host.as_ref());
+                }
+            })
+            .map_err(|source| OpenError::Thread { source })?;
+        let (events, thread) = (Mutex::new(Some(events)), Mutex::new(Some(thread)));
+        Ok(Self { shared, dirname, events, thread })
+    }
+
+    /// The directory of the store.
+    pub fn dirname(&self) -> &Path {
+        &self.dirname
+    }
+
+    /// The segment that all loggers should write to now.
+    pub fn filename(&self) -> PathBuf {
+        self.shared.state().filename.clone()
+    }
+
+    /// All events from now on; for the first caller, all since the manager was opened.
+    ///
+    /// The receiver ends when the manager is closed. One that leaves 1024 events unread misses those
+    /// that follow until it reads.
+    pub fn events(&self) -> Receiver<Event> {
+        let first = self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| self.shared.audience.subscribe())
+    }
+
+    /// Has the store looked at now instead of with the next poll: after a full disk, for example.
+    pub fn poke(&self) {
+        self.shared.state().is_poked = true;
+        self.shared.wake.notify_all();
+    }
+
+    /// Stops. When this returns nothing is done or told any more, and another manager can be opened.
+    ///
+    /// A pass that has begun is waited for: milliseconds, or some tenths of a second while it trains
+    /// a dictionary. Called from one of the manager's own callbacks, this returns at once and
+    /// the pass ends soon after.
+    pub fn close(&self) {
+        self.shared.state().is_closed = true;
+        self.shared.wake.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // The thread catches what callbacks panic with and does not panic itself; if it did,
+            // it would be over as well.
+            let _ = thread.join();
+        }
+        self.shared.audience.dismiss();
+    }
+
+    /// Whether the manager is closed.
+    pub fn closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}
+
+impl Drop for LogManager {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for LogManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogManager")
+            .field("dirname", &self.dirname)
+            .field("filename", &self.filename())
+            .field("closed", &self.closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock is held would be a bug; the state is consistent between calls.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until it is time for the next pass; `false` once the manager is closed.
+    fn wait(&self, poll: Duration) -> bool {
+        let is_quiet = |state: &mut State| !state.is_poked && !state.is_closed;
+        let waited = self.wake.wait_timeout_while(self.state(), poll, is_quiet);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_poked = false;
+        !state.is_closed
+    }
+}
+
+impl Host for Shared {
+    fn tell(&self, event: Event) {
+        let mut state = self.state();
+        if state.is_closed {
+            return;
+        }
+        if let Event::Rotate(path) = &event {
+            state.filename.clone_from(path);
+        }
+        drop(state);
+        self.audience.tell(&event);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+}

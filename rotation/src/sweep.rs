@@ -1,0 +1,136 @@
+//! Retention carried out: which segments there are, who still writes to them, and their deletion.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use logq_directory::DirectoryError;
+use logq_format::{Member, SyncMarker};
+
+use crate::blocks::{Segment, open};
+use crate::event::Event;
+use crate::keeper::{Host, Site};
+use crate::retention::{Hands, Reason, missing_bytes, retain};
+use crate::survey::{Found, io_error, sizes, survey};
+use crate::watch::Watch;
+
+/// Deletes segments; remembers what it had to find out about their writers.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    watches: HashMap<PathBuf, Watch>,
+}
+
+impl Sweep {
+    /// Deletes what is beyond the limits.
+    pub(crate) fn run(&mut self, site: &Site, host: &impl Host) {
+        let mut tell = |error: DirectoryError| host.tell(Event::error(error));
+        let missing = match site.directory.space() {
+            Ok(space) => missing_bytes(space, site.limits.free_bytes),
+            Err(error) => {
+                tell(error);
+                0
+            }
+        };
+        match survey(&site.directory, &mut tell) {
+            Ok(found) => {
+                self.watches.retain(|path, _| found.iter().any(|s| s.file.path == *path));
+                let sizes = sizes(&found, &site.clock.now());
+                let mut hands = SweepHands { site, host, found: &found, watches: &mut self.watches };
+                retain(&sizes, missing, &site.limits, &mut hands);
+            }
+            Err(error) => tell(error),
+        }
+    }
+}
+
+struct SweepHands<'a, H> {
+    site: &'a Site,
+    host: &'a H,
+    found: &'a [Found],
+    watches: &'a mut HashMap<PathBuf, Watch>,
+}
+
+impl<H: Host> Hands for SweepHands<'_, H> {
+    fn is_written(&mut self, index: usize) -> bool {
+        match self.has_living_writer(index) {
+            Ok(has) => has,
+            Err(error) => {
+                self.host.tell(Event::error(error));
+                // Nobody knows; it can wait until twice the limit.
+                true
+            }
+        }
+    }
+
+    fn delete(&mut self, index: usize, reason: Reason) -> bool {
+        let Some(segment) = self.found.get(index) else { return false };
+        match self.site.directory.delete(&segment.file) {
+            Ok(()) => {
+                let path = segment.file.path.clone();
+                self.host.tell(Event::Delete { path, bytes: segment.bytes, reason });
+                true
+            }
+            Err(error) => {
+                self.host.tell(Event::error(error));
+                false
+            }
+        }
+    }
+}
+
+impl<H: Host> SweepHands<'_, H> {
+    /// Whether a process lives that has joined the segment and has not left it.
+    ///
+    /// Who holds a slot that a member had when it joined need not be that member: slots are handed
+    /// on. Whoever holds it now is a member of the segment it writes to, so if no newer segment has
+    /// a member with that slot, it is the old one. A writer that is a member of a newer segment has
+    /// moved on without saying so.
+    fn has_living_writer(&mut self, index: usize) -> Result<bool, DirectoryError> {
+        let mut suspects = Vec::new();
+        for member in self.members(index)? {
+            if member.slot > 0 && self.site.directory.is_slot_held(member.slot)? {
+                suspects.push(member);
+            }
+        }
+        for newer in (index + 1..self.found.len()).rev() {
+            if suspects.is_empty() {
+                break;
+            }
+            for member in self.members(newer)? {
+                let is_other = |suspect: &Member| {
+                    suspect.slot != member.slot && suspect.origin.writer != member.origin.writer
+                };
+                suspects.retain(is_other);
+            }
+        }
+        Ok(!suspects.is_empty())
+    }
+
+    /// The members of a segment; none of one that is damaged or has vanished.
+    fn members(&mut self, index: usize) -> Result<Vec<Member>, DirectoryError> {
+        let Some(Found { file, bytes, header: Some(header) }) = self.found.get(index) else {
+            return Ok(Vec::new());
+        };
+        match self.watch(index, header.marker, *bytes) {
+            Ok(watch) => Ok(watch.members().copied().collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(io_error("read", file, error)),
+        }
+    }
+
+    fn watch(&mut self, index: usize, marker: SyncMarker, end: u64) -> io::Result<&Watch> {
+        let (directory, found) = (&self.site.directory, self.found);
+        let found = found.get(index).ok_or(io::ErrorKind::NotFound)?;
+        let file = open(directory, &found.file)?;
+        let segment = Segment { directory, file: &file, marker };
+        let watch = match self.watches.entry(found.file.path.clone()) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(Watch::from_last_claims(segment, end)?)
+            }
+        };
+        watch.advance(segment, end, u64::MAX)?;
+        Ok(watch)
+    }
+}

@@ -57,8 +57,9 @@ impl<'s> Ledger<'s> {
         }
     }
 
-    /// Notes a segment of which nothing can be read.
+    /// Notes a segment of which nothing can be read: what writers had in it is missing.
     pub(crate) fn unreadable(&mut self, segment: usize, cause: Cause) {
+        self.edge(segment, true, true);
         if let Some(segment) = self.segments.get(segment) {
             let (path, range) = (segment.path().to_owned(), 0..segment.len());
             self.gap(Gap { path, range, cause, origin: None, sequences: None, span: None });

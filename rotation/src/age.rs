@@ -109,7 +109,10 @@ mod tests {
         check(born(100_000, BOOT, 3001), Some(3600));
         check(born(100_000, Id::default(), 0), Some(3600));
         let unknown = Moment { boot: Id::default(), ..now() };
-        assert_eq!(born(100_000, Id::default(), 2999).age(&unknown), Some(Duration::from_secs(3600)));
+        assert_eq!(
+            born(100_000, Id::default(), 2999).age(&unknown),
+            Some(Duration::from_secs(3600))
+        );
     }
 
     #[test]

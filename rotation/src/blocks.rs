@@ -65,7 +65,8 @@ impl<'a> Blocks<'a> {
     /// The next block or gap; `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Step>> {
         loop {
-            match self.scan.step(self.window()) {
+            let window = Window { offset: self.window_start, bytes: &self.window };
+            match self.scan.step(window) {
                 Step::Need(range) => self.fill(range)?,
                 Step::End => return Ok(None),
                 step => return Ok(Some(step)),

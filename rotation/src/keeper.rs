@@ -25,11 +25,8 @@ impl Site {
     fn system_time(&self) -> SystemTime {
         let micros = self.clock.now().wall.as_micros();
         let since = Duration::from_micros(micros.unsigned_abs());
-        let time = if micros < 0 {
-            UNIX_EPOCH.checked_sub(since)
-        } else {
-            UNIX_EPOCH.checked_add(since)
-        };
+        let time =
+            if micros < 0 { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) };
         time.unwrap_or(UNIX_EPOCH)
     }
 }
@@ -65,7 +62,8 @@ impl Keeper {
         let lock = directory.lock_manager()?;
         let (limits, clock) = (options.limits(), Arc::clone(&options.clock));
         let site = Site { directory, limits, clock };
-        let mut keeper = Self { site, lock, rotation: Rotation::default(), sweep: Sweep::default() };
+        let mut keeper =
+            Self { site, lock, rotation: Rotation::default(), sweep: Sweep::default() };
         keeper.remove_abandoned_drafts(host);
         // A full disk has no room for a segment either.
         keeper.sweep.run(&keeper.site, host);

@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(limits.dictionary_bytes, expected);
         };
         check(2 << 30, 32 << 10, 32 << 10);
-        check(20 * 64 << 10, 32 << 10, 4 << 10);
+        check(20 << 16, 32 << 10, 4 << 10);
         check(20 * 4096, 32 << 10, 256);
         check(20 * 4096 - 1, 32 << 10, 0);
         check(2 << 30, 0, 0);

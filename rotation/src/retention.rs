@@ -11,7 +11,7 @@ use crate::options::Limits;
 
 /// One segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sized {
+pub(crate) struct Extent {
     /// Its bytes.
     pub(crate) bytes: u64,
     /// How long ago it was created.
@@ -22,10 +22,66 @@ pub(crate) struct Sized {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Store<'a> {
     /// The segments in the order of their numbers, without those that could not be deleted.
-    pub(crate) segments: &'a [Sized],
+    pub(crate) segments: &'a [Extent],
     /// The bytes of older segments that could not be deleted.
     pub(crate) kept_bytes: u64,
-    /// How many bytes must become free for `free_bytes_min` to be free.
+    /// Whether the file system has less room than should be left.
+    pub(crate) is_disk_full: bool,
+}
+
+/// Why a segment is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The store was larger than `log_size_limit`.
+    Size,
+    /// All its records were older than `log_age_limit`.
+    Age,
+    /// The file system had less room than `free_bytes_min`.
+    DiskFull,
+}
+
+/// What is to become of the oldest segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It stays, and with it all others.
+    Keep,
+    /// It goes.
+    Delete(Reason),
+    /// It goes unless a living writer may append to it.
+    DeleteOnceLeft(Reason),
+}
+
+/// What is to become of the oldest segment.
+///
+/// It is deleted where the store is beyond a limit. While somebody may still append to it, or an
+/// older one could not be deleted, the limit must be exceeded twofold: a stuck process must not keep
+/// the store growing for ever. A full disk waits for nobody. The newest segment stays.
+pub(crate) fn verdict(store: &Store<'_>, limits: &Limits) -> Verdict {
+    let [_, next, ..] = store.segments else { return Verdict::Keep };
+    let bytes = |sum: u64, segment: &Extent| sum.saturating_add(segment.bytes);
+    let total = store.segments.iter().fold(store.kept_bytes, bytes);
+    let exceeds = |times: u32| {
+        if total > limits.store_bytes.saturating_mul(times.into()) {
+            Some(Reason::Size)
+        } else if next.age > limits.store_age.saturating_mul(times) {
+            // Its latest records are as old as the segment that came after it.
+            Some(Reason::Age)
+        } else {
+            None
+        }
+    };
+    if store.is_disk_full {
+        return Verdict::Delete(Reason::DiskFull);
+    }
+    match (exceeds(2), exceeds(1)) {
+        (Some(reason), _) => Verdict::Delete(reason),
+        (None, Some(reason)) if store.kept_bytes == 0 => Verdict::DeleteOnceLeft(reason),
+        _ => Verdict::Keep,
+    }
+}
+
+/// How many bytes must become free for `free_bytes_min` to be free.
 ///
 /// By default that is 64 MiB, or 1 % of a file system on which that is less: neither is a store on
 /// a large disk deleted for the sake of room nobody needs, nor one on a small disk for more than
@@ -48,7 +104,7 @@ pub(crate) trait Hands {
 /// Deletes segments, the oldest first, until the store is within its limits and `missing_bytes` are
 /// free.
 pub(crate) fn retain(
-    segments: &[Sized],
+    segments: &[Extent],
     missing_bytes: u64,
     limits: &Limits,
     hands: &mut impl Hands,

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use logq_directory::{DirectoryError, DirectoryLock, NewSegment, SegmentFile};
-use logq_format::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader};
+use logq_format::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader,
+};
 
 use crate::age::{Birth, ages};
 use crate::blocks::{Segment, open};
@@ -116,8 +118,9 @@ impl Rotation {
     fn learn(&self, site: &Site, host: &impl Host, found: &Found) -> Option<Dictionary> {
         let bytes_max = site.limits.dictionary_bytes;
         let header = found.header.as_ref().filter(|_| bytes_max > 0 && !host.is_closed())?;
-        let trained =
-            with_file(site, found, header, |segment| train(segment, header, found.bytes, bytes_max));
+        let trained = with_file(site, found, header, |segment| {
+            train(segment, header, found.bytes, bytes_max)
+        });
         trained.unwrap_or_else(|error| {
             host.tell(Event::error(error));
             None

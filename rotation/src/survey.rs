@@ -8,7 +8,7 @@ use logq_format::{DecodeError, FileHeader, VERSION, recover_marker};
 use crate::age::{Birth, ages};
 use crate::blocks::{open, read};
 use crate::clock::Moment;
-use crate::retention::Sized;
+use crate::retention::Extent;
 
 /// How much of a file without a right header is searched for blocks.
 const SEARCH_LEN: u64 = 64 << 10;
@@ -49,11 +49,11 @@ pub(crate) fn survey(
 }
 
 /// The ages and sizes that retention decides by.
-pub(crate) fn sizes(found: &[Found], now: &Moment) -> Vec<Sized> {
+pub(crate) fn sizes(found: &[Found], now: &Moment) -> Vec<Extent> {
     let births: Vec<_> =
         found.iter().map(|segment| segment.header.as_ref().map(Birth::of)).collect();
     let ages = ages(&births, now);
-    found.iter().zip(ages).map(|(segment, age)| Sized { bytes: segment.bytes, age }).collect()
+    found.iter().zip(ages).map(|(segment, age)| Extent { bytes: segment.bytes, age }).collect()
 }
 
 /// One segment; `None` if it has vanished or is no segment.

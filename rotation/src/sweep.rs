@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use logq_directory::DirectoryError;
 use logq_format::{Member, SyncMarker};
@@ -36,7 +35,8 @@ impl Sweep {
             Ok(found) => {
                 self.watches.retain(|path, _| found.iter().any(|s| s.file.path == *path));
                 let sizes = sizes(&found, &site.clock.now());
-                let mut hands = SweepHands { site, host, found: &found, watches: &mut self.watches };
+                let mut hands =
+                    SweepHands { site, host, found: &found, watches: &mut self.watches };
                 retain(&sizes, missing, &site.limits, &mut hands);
             }
             Err(error) => tell(error),

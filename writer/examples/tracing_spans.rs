@@ -51,13 +51,12 @@ fn handle(request: &RequestLogger, item: &str) {
 fn order(item: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing::debug!("parsing");
     let number = item.parse::<u32>()?;
-    tracing::debug_span!("stock").in_scope(|| {
-        tracing::debug!(number, "asking");
-        if number == 13 {
-            // An event of ERROR takes along what was kept back before it.
-            tracing::error!(number, "no stock");
-        }
-    });
-    tracing::info!(number, "ordered");
+    if number == 13 {
+        tracing::debug_span!("stock").in_scope(|| tracing::debug!(number, "asking"));
+        // An event of ERROR takes along what was kept back before it.
+        tracing::error!(number, "no stock");
+    } else {
+        tracing::info!(number, "ordered");
+    }
     Ok(())
 }

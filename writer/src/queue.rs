@@ -188,26 +188,21 @@ impl Queue {
 
     /// Waits until there is something to do or `deadline` has passed.
     pub(crate) fn wait(&self, deadline: Option<Instant>) {
-        let mut state = self.lock();
-        while !state.woken && state.items.is_empty() && !state.stop {
-            let Some(deadline) = deadline else {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let waited = self.wake.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.woken = false;
+        self.wait_for(deadline, |state| !state.items.is_empty());
     }
 
     /// Waits for `deadline` or an explicit wake-up, whatever the queue holds: after a failure.
     pub(crate) fn wait_to_retry(&self, deadline: Instant) {
+        self.wait_for(Some(deadline), |_| false);
+    }
+
+    fn wait_for(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) {
         let mut state = self.lock();
-        while !state.woken && !state.stop {
+        while !state.woken && !state.stop && !ready(&state) {
+            let Some(deadline) = deadline else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;

@@ -13,23 +13,23 @@ fn limits() -> Limits {
 }
 
 /// A segment of so many megabytes and seconds.
-fn sized(megabytes: u64, seconds: u64) -> Sized {
-    Sized { bytes: megabytes * 1_000_000, age: Duration::from_secs(seconds) }
+fn extent(megabytes: u64, seconds: u64) -> Extent {
+    Extent { bytes: megabytes * 1_000_000, age: Duration::from_secs(seconds) }
 }
 
 #[test]
 fn the_oldest_segment_goes_when_a_limit_is_exceeded() {
     use Reason::{Age, DiskFull, Size};
     use Verdict::{Delete, DeleteOnceLeft, Keep};
-    let check = |segments: &[Sized], kept_bytes, is_disk_full, expected| {
+    let check = |segments: &[Extent], kept_bytes, is_disk_full, expected| {
         let store = Store { segments, kept_bytes, is_disk_full };
         assert_eq!(verdict(&store, &limits()), expected, "{store:?}");
     };
-    let within = [sized(10, 1900), sized(10, 100)];
+    let within = [extent(10, 1900), extent(10, 100)];
     check(&within, 0, false, Keep);
     check(&within, 0, true, Delete(DiskFull));
-    check(&[sized(11, 1900), sized(10, 100)], 0, false, DeleteOnceLeft(Size));
-    check(&[sized(31, 1900), sized(10, 100)], 0, false, Delete(Size));
+    check(&[extent(11, 1900), extent(10, 100)], 0, false, DeleteOnceLeft(Size));
+    check(&[extent(31, 1900), extent(10, 100)], 0, false, Delete(Size));
     // Segments that could not be deleted count, and the next one goes only in need.
     check(&within, 1, false, Keep);
     check(&within, 20_000_000, false, Keep);
@@ -37,13 +37,13 @@ fn the_oldest_segment_goes_when_a_limit_is_exceeded() {
     check(&within, 1, true, Delete(DiskFull));
     check(&within, u64::MAX, false, Delete(Size));
     // The records of a segment are as young as the segment behind it is old.
-    check(&[sized(1, 9000), sized(1, 2000)], 0, false, Keep);
-    check(&[sized(1, 9000), sized(1, 2001)], 0, false, DeleteOnceLeft(Age));
-    check(&[sized(1, 9000), sized(1, 4001)], 0, false, Delete(Age));
-    check(&[sized(1, 9000), sized(1, 4001)], 1, false, Delete(Age));
-    check(&[sized(1, 9000), sized(1, 2001)], 1, false, Keep);
+    check(&[extent(1, 9000), extent(1, 2000)], 0, false, Keep);
+    check(&[extent(1, 9000), extent(1, 2001)], 0, false, DeleteOnceLeft(Age));
+    check(&[extent(1, 9000), extent(1, 4001)], 0, false, Delete(Age));
+    check(&[extent(1, 9000), extent(1, 4001)], 1, false, Delete(Age));
+    check(&[extent(1, 9000), extent(1, 2001)], 1, false, Keep);
     // The newest one stays, come what may.
-    check(&[sized(90, 9000)], 0, true, Keep);
+    check(&[extent(90, 9000)], 0, true, Keep);
     check(&[], 90_000_000, true, Keep);
 }
 
@@ -54,7 +54,7 @@ fn limits_without_bound_do_not_overflow() {
         log_age_limit: Duration::MAX,
         ..ManagerOptions::default()
     };
-    let endless = Sized { bytes: u64::MAX, age: Duration::MAX };
+    let endless = Extent { bytes: u64::MAX, age: Duration::MAX };
     let store = Store { segments: &[endless, endless], kept_bytes: 0, is_disk_full: false };
     assert_eq!(verdict(&store, &options.limits()), Verdict::Keep);
 }
@@ -78,7 +78,7 @@ fn a_disk_is_full_below_64_mib_or_one_percent() {
 #[derive(Clone, Debug)]
 struct Case {
     /// Oldest first: bytes, whether someone still writes to it, whether it can be deleted.
-    segments: Vec<(Sized, bool, bool)>,
+    segments: Vec<(Extent, bool, bool)>,
     /// Bytes to be freed.
     missing: u64,
 }
@@ -92,7 +92,7 @@ fn cases() -> impl Strategy<Value = Case> {
             .into_iter()
             .map(|(megabytes, younger, written, deletable)| {
                 age += younger;
-                (sized(megabytes, age), written, deletable)
+                (extent(megabytes, age), written, deletable)
             })
             .collect();
         segments.reverse();
@@ -136,7 +136,7 @@ proptest! {
 
     #[test]
     fn retention_deletes_what_it_must_and_no_more(case in cases()) {
-        let sizes: Vec<Sized> = case.segments.iter().map(|(sized, ..)| *sized).collect();
+        let sizes: Vec<Extent> = case.segments.iter().map(|(extent, ..)| *extent).collect();
         let mut model = Model { case: &case, deleted: Vec::new(), undeletable: Vec::new() };
         retain(&sizes, case.missing, &limits(), &mut model);
         let Model { deleted, undeletable, .. } = model;

@@ -1,9 +1,11 @@
 //! The command line: every flag once, with its help.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use logq_format::WorkerId;
 
 /// Print records of a store, or of single segments, in the order of time
 #[derive(Debug, Parser)]
@@ -28,6 +30,7 @@ Examples:
   logq -n 20 -g 'timeout|refused' /var/log/shop
   logq --by statusCode -S yesterday /var/log/shop
   logq import --to shop access.log.gz && logq stats shop
+  logq run --to shop -- ./server --port 8080
 
 Exit status: 0 records printed, 1 no match, 2 error, 3 incomplete, 4 no match and not covered.";
 
@@ -35,6 +38,10 @@ Exit status: 0 records printed, 1 no match, 2 error, 3 incomplete, 4 no match an
 pub(crate) enum Verb {
     /// Turn other logs into records of a store
     Import(ImportArguments),
+    /// Record lines of standard input as they come: CMD | logq ingest STORE
+    Ingest(IngestArguments),
+    /// Run a program and record what it prints
+    Run(RunArguments),
     /// Tell what a store holds: segments, blocks, records, writers, bytes, gaps
     Stats(StatsArguments),
 }
@@ -189,6 +196,63 @@ pub(crate) struct ImportArguments {
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IngestArguments {
+    /// The store to write to; it is created if it does not exist
+    #[arg(value_name = "STORE")]
+    pub(crate) store: PathBuf,
+
+    /// The format of the lines
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(crate) format: LineFormat,
+
+    /// Do not tell in the end how many lines there were
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// What form lines have that arrive now. Lines that do not have it are kept as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineFormat {
+    /// Each line is what it looks like: a JSON object, logfmt or text
+    Auto,
+    /// JSON values
+    Jsonl,
+    /// Pairs: name=value
+    Logfmt,
+    /// Text, whatever it looks like
+    Text,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = RUN_NOTES)]
+pub(crate) struct RunArguments {
+    /// The store to write to; it is created if it does not exist
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: PathBuf,
+
+    /// The number of the worker that the program is recorded as
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(WorkerId::MAX.get()))
+    )]
+    pub(crate) worker: u32,
+
+    /// Also print what the program prints
+    #[arg(long)]
+    pub(crate) tee: bool,
+
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+const RUN_NOTES: &str = "\
+Exit status: the program's, 128 + N if signal N ended it; 125 if the store cannot be written to,
+126 if the program cannot be executed, 127 if there is none of that name.";
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StatsArguments {

@@ -17,6 +17,14 @@ pub(crate) enum Exit {
     NotCovered,
     /// Nobody reads the output any more.
     ClosedPipe,
+    /// `logq run`: as the program ended.
+    Program(u8),
+    /// `logq run`: something else failed before the program was started.
+    NotStarted,
+    /// `logq run`: the program cannot be executed.
+    NotExecutable,
+    /// `logq run`: there is no such program.
+    NotFound,
 }
 
 impl Exit {
@@ -25,6 +33,11 @@ impl Exit {
         // There is nobody to tell that even this cannot be printed.
         let _ = error.print();
         if error.use_stderr() { Self::Error } else { Self::Success }
+    }
+
+    /// As shells tell that a signal ended a program.
+    pub(crate) fn signal(number: i32) -> Self {
+        Self::Program(u8::try_from(number).unwrap_or(0).saturating_add(128))
     }
 
     /// The number, as a shell sees it.
@@ -37,6 +50,11 @@ impl Exit {
             Self::NotCovered => 4,
             // As if ended by SIGPIPE.
             Self::ClosedPipe => 141,
+            Self::Program(code) => code,
+            // As env, timeout, nohup and container engines do.
+            Self::NotStarted => 125,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
         }
     }
 }

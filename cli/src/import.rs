@@ -23,6 +23,7 @@ mod fields;
 mod input;
 mod jsonl;
 mod level;
+mod line;
 mod logfmt;
 mod members;
 mod order;
@@ -46,6 +47,9 @@ use jiff::tz::TimeZone;
 use logq_format::{Origin, Record, Timestamp, WorkerId};
 
 pub(crate) use self::input::Input;
+pub(crate) use self::line::{
+    Arrived, LineParser, Part, json_bytes_max, level_of_text, text_data, to_text,
+};
 pub(crate) use self::summary::{Progress, Summary};
 
 /// Takes records in the order of the lines they are from. Times may go back and forth.

@@ -1,8 +1,8 @@
 //! The command `logq`: the only place that wires readers, writers and people together.
 //!
 //! ```text
-//! args  ->  verb (query, import, stats)  ->  output  ->  exit code
-//!            when, nearest, selection         short, json, cat; escape, style
+//! args  ->  verb (query, import, ingest, run, stats)  ->  output  ->  exit code
+//!            when, nearest, selection; live_lines          short, json, cat; escape, style
 //! ```
 //!
 //! Data goes to standard output, everything else to standard error.
@@ -11,10 +11,13 @@ mod args;
 mod exit;
 mod import;
 mod import_verb;
+mod ingest_verb;
+mod live_lines;
 mod marks;
 mod nearest;
 mod output;
 mod query;
+mod run_verb;
 mod selection;
 mod sigbus;
 mod stats;
@@ -35,6 +38,11 @@ fn main() -> std::process::ExitCode {
     };
     let result = match arguments.verb {
         Some(Verb::Import(import)) => import_verb::run(&import),
+        Some(Verb::Ingest(ingest)) => ingest_verb::run(&ingest),
+        Some(Verb::Run(run)) => run_verb::run(&run).or_else(|error| {
+            explain(&error);
+            Ok(Exit::NotStarted)
+        }),
         Some(Verb::Stats(stats)) => stats::run(&stats),
         None => query::run(&arguments.query),
     };

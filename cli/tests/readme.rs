@@ -49,7 +49,8 @@ fn every_option_of_the_readme_is_an_option_of_the_command() {
     let scratch = Scratch::new();
     let help = scratch.run(&["--help"]).stdout;
     let readme = include_str!("../../README.md");
-    let table = readme.split("## Questions").nth(1).unwrap().split("Times are what").next().unwrap();
+    let table =
+        readme.split("## Questions").nth(1).unwrap().split("Times are what").next().unwrap();
     let flags: Vec<&str> = table
         .split(|c: char| !(c.is_alphanumeric() || c == '-'))
         .filter(|word| word.starts_with("--") && word.len() > 3)

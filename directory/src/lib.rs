@@ -157,9 +157,9 @@ impl Directory {
         header_of(self.storage(), &file, &segment.path)
     }
 
-    /// Deletes a segment, for good even if the power fails. One that is gone already is fine.
+    /// Deletes a segment. One that is gone already is fine.
     ///
-    /// Space is free again once nobody has the file open.
+    /// Space is free again once nobody has the file open and the directory is synced.
     ///
     /// # Errors
     ///
@@ -167,10 +167,7 @@ impl Directory {
     pub fn delete(&self, segment: &SegmentFile) -> Result<(), DirectoryError> {
         match self.storage.remove(&segment.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => {
-                removed.context("delete", &segment.path)?;
-                self.sync()
-            }
+            removed => removed.context("delete", &segment.path),
         }
     }
 
@@ -184,7 +181,11 @@ impl Directory {
     }
 
     /// Makes new and deleted names survive a power failure.
-    fn sync(&self) -> Result<(), DirectoryError> {
+    ///
+    /// # Errors
+    ///
+    /// Fails where the directory cannot be opened or synced.
+    pub fn sync(&self) -> Result<(), DirectoryError> {
         let opened = self.storage.open(&self.path);
         opened.and_then(|directory| self.storage.sync(&directory)).context("sync", &self.path)
     }

@@ -106,6 +106,13 @@ impl Draft {
         &self.header
     }
 
+    /// Dates the segment by a clock of the caller's instead of the machine's.
+    #[must_use]
+    pub fn created_at(mut self, boot: Id, monotonic_us: u64) -> Self {
+        (self.header.boot, self.header.created_monotonic_us) = (boot, monotonic_us);
+        self
+    }
+
     /// Syncs the file and makes it the store's newest segment.
     ///
     /// # Errors

@@ -74,6 +74,9 @@ pub enum DecodeError {
         /// The section.
         what: &'static str,
     },
+    /// The record is of a type that the caller has said not to want.
+    #[error("the record is of a type that was not asked for")]
+    Unparsed,
     /// A newer version of the format wrote this; a newer logq reads it.
     #[error("{what} {found} is of a newer version of the format; a newer logq reads it")]
     Newer {

@@ -106,8 +106,8 @@ impl End {
                 let mut hop = Hop::new(segment, head, start);
                 let until = Until { offset: u64::MAX, claims: false, blocks: usize::MAX };
                 let batch = hop.batch(until);
-                let claims = batch.pings.iter().rev().map(|ping| &ping.claims);
-                let claims = claims.filter(|claims| claims.covered >= start).next();
+                let mut claims = batch.pings.iter().rev().map(|ping| &ping.claims);
+                let claims = claims.find(|claims| claims.covered >= start);
                 if claims.is_some() || last_try {
                     let last = records(&batch).map(|header| header.max).max();
                     let roster = claims.map(|claims| Roster::at_end(segment, &batch, claims));

@@ -98,6 +98,8 @@ impl<'s> Hop<'s> {
     /// The next blocks.
     pub(crate) fn batch(&mut self, until: Until) -> Batch {
         let mut batch = Batch::default();
+        // The number of gaps behind which a block has been found.
+        let mut bounded = 0;
         while batch.blocks.len() < until.blocks {
             match self.step() {
                 Found::Block(block) if block.offset >= until.offset => {
@@ -117,7 +119,10 @@ impl<'s> Hop<'s> {
                     let claims = self.claims(&block);
                     let offset = block.offset;
                     self.before = Some(block.header.min);
-                    complete_spans(&mut batch.gaps, block.header.max);
+                    for gap in batch.gaps.iter_mut().skip(bounded) {
+                        gap.span = gap.span.map(|(from, to)| (from, to.max(block.header.max)));
+                    }
+                    bounded = batch.gaps.len();
                     batch.blocks.push(block);
                     if let Some(claims) = claims {
                         batch.pings.push(Ping { offset, claims });
@@ -287,16 +292,6 @@ pub(crate) fn sequences(header: &BlockHeader) -> Range<u64> {
     header.sequence..header.sequence.saturating_add(u64::from(header.records))
 }
 
-/// The gaps before a block end at the latest when it does.
-fn complete_spans(gaps: &mut [Gap], max: Timestamp) {
-    for gap in gaps.iter_mut().rev() {
-        match &mut gap.span {
-            Some(span) if span.1 < max => span.1 = max,
-            _ => break,
-        }
-    }
-}
-
 /// The indices of blocks to be read in full, ascending: those that may be torn, and those without
 /// records, which are few.
 fn suspects(blocks: &[Hopped]) -> Vec<usize> {
@@ -308,10 +303,8 @@ fn suspects(blocks: &[Hopped]) -> Vec<usize> {
             suspects.push(index);
         }
         let Some(before) = last.insert(block.header.origin.writer, index) else { continue };
-        if let Some(earlier) = blocks.get(before) {
-            if !follows(&earlier.header, &block.header) {
-                suspects.push(before);
-            }
+        if blocks.get(before).is_some_and(|earlier| !follows(&earlier.header, &block.header)) {
+            suspects.push(before);
         }
     }
     suspects.extend(last.into_values());

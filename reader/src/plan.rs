@@ -13,9 +13,7 @@ use rayon::prelude::*;
 
 use crate::ledger::Ledger;
 use crate::query::Query;
-use crate::scale::{
-    LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS, SLICE_RAW_BYTES, SLICE_RECORDS,
-};
+use crate::scale::{LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS};
 use crate::segment::Segment;
 use crate::strand::{Advance, Strand};
 use crate::timeline::{BlockRef, Span, Timeline};
@@ -28,6 +26,17 @@ pub(crate) struct Slice {
     pub(crate) span: Span,
     /// The blocks that have a part in it.
     pub(crate) blocks: Vec<BlockRef>,
+}
+
+/// How large slices are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The blocks of the first slice; later ones have more, but at most `most`.
+    pub(crate) first: usize,
+    pub(crate) most: usize,
+    /// A slice also ends when its blocks have so many bytes once decompressed, or so many records.
+    pub(crate) raw_bytes: u64,
+    pub(crate) records: u64,
 }
 
 impl Slice {
@@ -87,22 +96,21 @@ impl<'s, 'q> Plan<'s, 'q> {
         self.ledger
     }
 
-    /// The next slice, of about `blocks` more blocks than reach into it; `None` at the end.
-    pub(crate) fn next_slice(&mut self, blocks: usize) -> Option<Slice> {
+    /// The next slice, with about `pace.first` blocks more than those that reach into it; `None` at
+    /// the end.
+    pub(crate) fn next_slice(&mut self, pace: Pace) -> Option<Slice> {
         if self.at >= self.span.until {
             return None;
         }
         let mut taken = Taken::new(std::mem::take(&mut self.open));
-        let mut last = self.at;
         let mut lowest = self.lowest();
         let until = loop {
             let bound = lowest.map_or(i64::MAX, |(bound, _)| bound);
             match (self.upcoming.peek(), lowest) {
                 (Some(Reverse(ByPlace(next))), _) if next.low < bound => {
-                    if next.low > last && taken.is_enough(blocks) {
+                    if next.low > self.at && taken.is_enough(pace) {
                         break next.low;
                     }
-                    last = next.low.max(last);
                     taken.extend(self.upcoming.pop().map(|Reverse(ByPlace(block))| block));
                 }
                 (_, Some((_, index))) => {
@@ -193,10 +201,10 @@ impl Taken {
     }
 
     /// Whether these are as many new blocks as wanted, or as many as is good for memory.
-    fn is_enough(&self, wanted: usize) -> bool {
+    fn is_enough(&self, pace: Pace) -> bool {
         let new = self.blocks.len() - self.reaching;
-        let large = self.raw_bytes >= SLICE_RAW_BYTES || self.records >= SLICE_RECORDS;
-        new >= wanted || (new > 0 && large)
+        let are_large = self.raw_bytes >= pace.raw_bytes || self.records >= pace.records;
+        new >= pace.first || (new > 0 && are_large)
     }
 }
 

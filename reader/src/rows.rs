@@ -1,5 +1,7 @@
 //! Records as a query hands them out: in order, each decoded when asked for.
 
+use std::cell::OnceCell;
+
 use logq_format::{Block, DecodeError, Level, Origin, Record, RecordType, Timestamp};
 
 /// What a record is ordered by, and where it is.
@@ -30,16 +32,19 @@ pub(crate) struct Decoded<'a> {
     pub(crate) block: Block<'a>,
 }
 
+/// Room for the blocks of a slice; empty where none has been needed, `None` where it is damaged.
+pub(crate) type Blocks<'a> = [OnceCell<Option<Decoded<'a>>>];
+
 /// Some consecutive records of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     keys: &'a [Key],
-    blocks: &'a [Option<Decoded<'a>>],
+    blocks: &'a Blocks<'a>,
 }
 
 impl<'a> Rows<'a> {
     /// The records with these keys; each key's block must be there.
-    pub(crate) fn new(keys: &'a [Key], blocks: &'a [Option<Decoded<'a>>]) -> Self {
+    pub(crate) fn new(keys: &'a [Key], blocks: &'a Blocks<'a>) -> Self {
         Self { keys, blocks }
     }
 
@@ -56,23 +61,22 @@ impl<'a> Rows<'a> {
     /// The records, in the order of the query.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Row<'a>> + use<'a> {
         let blocks = self.blocks;
-        self.keys.iter().filter_map(move |key| {
-            let decoded = blocks.get(key.block as usize)?.as_ref()?;
-            Some(Row { key, decoded })
-        })
+        self.keys.iter().filter_map(move |key| Row::new(*key, blocks))
     }
 }
 
 /// One record of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
-    key: &'a Key,
+    key: Key,
     decoded: &'a Decoded<'a>,
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn new(key: &'a Key, decoded: &'a Decoded<'a>) -> Self {
-        Self { key, decoded }
+    /// The record with this key, if its block is there.
+    pub(crate) fn new(key: Key, blocks: &'a Blocks<'a>) -> Option<Self> {
+        let decoded = blocks.get(key.block as usize)?.get()?.as_ref()?;
+        Some(Self { key, decoded })
     }
 
     /// When it happened.
@@ -104,8 +108,8 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     ///
-    /// Fails where a rare kind of record holds what the format does not allow, although its
-    /// checksum is right. The other records of its block are not affected.
+    /// Fails where the record holds what the format does not allow. The rows of a scan do not: such
+    /// records are left out of it and told as gaps.
     pub fn record(&self) -> Result<Record<'a>, DecodeError> {
         self.decoded.block.record(self.key.index as usize)
     }

@@ -20,18 +20,11 @@ use rayon::Scope;
 
 use crate::decoder::Findings;
 use crate::error::ReadError;
-use crate::plan::{Plan, Slice};
+use crate::plan::{Pace, Plan, Slice};
 use crate::scale::LARGE_RAW_BYTES;
 
 /// Takes the results of one slice as they come, each with its number of rows.
 pub(crate) type Sink<'k, T> = &'k mut dyn FnMut(T, usize) -> ControlFlow<()>;
-
-/// How many blocks slices have: few at first, so that something comes out soon.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) first: usize,
-    pub(crate) most: usize,
-}
 
 /// Works on all slices of a plan and folds the results in order, up to `limit` rows.
 ///
@@ -58,8 +51,7 @@ where
             under_way: VecDeque::new(),
             raw_bytes: 0,
             held_back: None,
-            blocks: pace.first,
-            most: pace.most,
+            pace,
             // With a limit the first slices often suffice: no use in working on many at once.
             width: if limit.is_some() { 1 } else { widest() },
             remaining,
@@ -85,9 +77,8 @@ struct Pipeline<'p, 'scope, T, W> {
     raw_bytes: u64,
     /// The next slice, if it must wait until there is room for it.
     held_back: Option<Arc<Slice>>,
-    /// How many blocks the next slice should have, and later ones at most.
-    blocks: usize,
-    most: usize,
+    /// How large the next slice should be.
+    pace: Pace,
     /// How many slices may be under way.
     width: usize,
     /// How many rows still count.
@@ -151,8 +142,7 @@ where
     fn start_some(&mut self, plan: &mut Plan<'_, '_>) {
         while self.under_way.len() < self.width {
             let held_back = self.held_back.take();
-            let Some(slice) = held_back.or_else(|| plan.next_slice(self.blocks).map(Arc::new))
-            else {
+            let Some(slice) = held_back.or_else(|| plan.next_slice(self.pace).map(Arc::new)) else {
                 break;
             };
             let raw_bytes = slice.raw_bytes();
@@ -161,7 +151,7 @@ where
                 break;
             }
             self.raw_bytes += raw_bytes;
-            self.blocks = self.blocks.saturating_mul(4).min(self.most);
+            self.pace.first = self.pace.first.saturating_mul(4).min(self.pace.most);
             let work = if slice.is_large() { Work::Here } else { self.start(Arc::clone(&slice)) };
             self.under_way.push_back((slice, work));
         }

@@ -2,7 +2,7 @@
 //!
 //! Unit tests use tiny ones, so that small stores go the ways of large ones.
 
-use crate::run::Pace;
+use crate::plan::Pace;
 
 /// One value for the world, one for unit tests.
 const fn scaled(real: u64, tiny: u64) -> u64 {
@@ -37,20 +37,26 @@ pub(crate) const STRIDE_BYTES_MAX: u64 = scaled(16 << 20, 3000);
 /// The most blocks that are hopped over before they are looked at.
 pub(crate) const BATCH_BLOCKS_MAX: usize = if cfg!(test) { 5 } else { 4096 };
 
-/// Blocks in the slices of a scan: few at first, so that something comes out soon; then about 2 MB
-/// of records once they are decompressed.
-pub(crate) const SCAN_PACE: Pace =
-    if cfg!(test) { Pace { first: 1, most: 6 } } else { Pace { first: 1, most: 64 } };
+/// The slices of a scan: small at first, so that something comes out soon; then about 2 MB of
+/// records once they are decompressed, which is several times as much once it is printed.
+pub(crate) const SCAN_PACE: Pace = Pace {
+    first: 1,
+    most: if cfg!(test) { 6 } else { 64 },
+    raw_bytes: scaled(4 << 20, 3000),
+    records: scaled(1 << 15, 30),
+};
 
-/// Blocks in the slices of a count: many, as little is kept of each.
-pub(crate) const TALLY_PACE: Pace =
-    if cfg!(test) { Pace { first: 2, most: 9 } } else { Pace { first: 32, most: 128 } };
+/// The slices of a count: large, as little is kept of each block, and those that a slice cuts cost
+/// more than the others.
+pub(crate) const TALLY_PACE: Pace = Pace {
+    first: if cfg!(test) { 2 } else { 64 },
+    most: if cfg!(test) { 9 } else { 512 },
+    raw_bytes: scaled(32 << 20, 10_000),
+    records: scaled(1 << 19, 100),
+};
 
-/// A slice ends when its blocks have so many bytes once decompressed.
-pub(crate) const SLICE_RAW_BYTES: u64 = scaled(4 << 20, 3000);
-
-/// A slice ends when its blocks have so many records.
-pub(crate) const SLICE_RECORDS: u64 = scaled(1 << 15, 30);
+/// The most bytes that spines and bodies decoded together for a count may have.
+pub(crate) const TALLY_RAW_BYTES: u64 = scaled(4 << 20, 3000);
 
 /// The most bytes that the blocks under way may have once decompressed. A single slice with more,
 /// or with more than [`LARGE_RECORDS`], is selected from bit by bit.

@@ -9,9 +9,9 @@ use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::ReadError;
 use crate::loading::{Loaded, Part};
 use crate::plan::{Slice, is_large};
-use crate::rows::{Decoded, Key};
+use crate::rows::{Blocks, Key};
 use crate::scale::{GROUP_RAW_BYTES, PASS_RECORDS};
-use crate::shelf::{Shelf, Space};
+use crate::shelf::Shelf;
 use crate::timeline::BlockRef;
 use crate::workspace::Workspace;
 
@@ -22,7 +22,7 @@ pub(crate) trait Receiver {
 
     /// Records in their order, and the blocks decoded as far as the depth asked for it. Comes once
     /// for a slice of ordinary size that has any records; the answer tells whether to go on.
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) -> ControlFlow<()>;
+    fn rows<'d>(&mut self, keys: &'d [Key], blocks: &'d Blocks<'d>) -> ControlFlow<()>;
 }
 
 /// What to select.
@@ -106,14 +106,22 @@ impl Decoder<'_, '_> {
         let spines: Vec<_> = spines.into_iter().map(Cell::new).collect();
         let wholes: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
         let bodies: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
-        let space = Space { fronts: &fronts, spines: &spines, wholes: &wholes, bodies: &bodies };
-        let mut shelf = Shelf::new(self, slice, space);
+        let blocks: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
+        let shelf = Shelf {
+            decoder: self,
+            slice,
+            fronts: &fronts,
+            spines: &spines,
+            wholes: &wholes,
+            bodies: &bodies,
+            blocks: &blocks,
+        };
         let rows = shelf.choose(keys, selection, workspace, findings)?;
         findings.statistics.records += rows.len() as u64;
         findings.unknown_records += count_unknown(&rows);
         let go_on = match rows.is_empty() {
             true => ControlFlow::Continue(()),
-            false => receiver.rows(&rows, shelf.blocks()),
+            false => receiver.rows(&rows, &blocks),
         };
         Ok((rows.len(), go_on))
     }

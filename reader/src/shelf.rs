@@ -3,57 +3,42 @@
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 
-use logq_format::{Block, Spine, StoredBlock, TypeSet};
+use logq_format::{Block, RecordType, Spine, StoredBlock, TypeSet};
 
 use crate::decoder::{Decoder, Failure, Findings, Front};
 use crate::error::ReadError;
 use crate::plan::Slice;
-use crate::rows::{Decoded, Key, Row};
+use crate::rows::{Blocks, Decoded, Key, Row};
 use crate::select::Selection;
 use crate::source::Bytes;
-use crate::timeline::BlockRef;
 use crate::workspace::Workspace;
 
-/// Room for what decoded blocks borrow from, one place for each block of the slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Space<'d, 's> {
+/// The types whose records may turn out not to be decodable although their block is.
+const MAY_FAIL: TypeSet = TypeSet::EMPTY
+    .with(RecordType::WorkerSpawned)
+    .with(RecordType::WorkerExited)
+    .with(RecordType::Lost)
+    .with(RecordType::ClockStep)
+    .with(RecordType::IoError);
+
+/// The blocks of a slice whose bodies are needed, and room for what they borrow from: one place for
+/// each block of the slice.
+pub(crate) struct Shelf<'d, 's, 'q> {
+    pub(crate) decoder: &'d Decoder<'s, 'q>,
+    pub(crate) slice: &'d Slice,
     pub(crate) fronts: &'d [Option<Front<'d>>],
     pub(crate) spines: &'d [Cell<Option<Spine<'d>>>],
     /// The bytes of blocks of which only the front had been read.
     pub(crate) wholes: &'d [OnceCell<Bytes<'s>>],
     /// Decompressed bodies.
     pub(crate) bodies: &'d [OnceCell<Cow<'d, [u8]>>],
+    pub(crate) blocks: &'d Blocks<'d>,
 }
 
-/// The blocks of a slice whose bodies are needed.
-pub(crate) struct Shelf<'d, 's, 'q> {
-    decoder: &'d Decoder<'s, 'q>,
-    slice: &'d Slice,
-    space: Space<'d, 's>,
-    blocks: Vec<Option<Decoded<'d>>>,
-    /// Whether a block has been decoded, or tried to be.
-    is_done: Vec<bool>,
-}
-
-impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
-    pub(crate) fn new(
-        decoder: &'d Decoder<'s, 'q>,
-        slice: &'d Slice,
-        space: Space<'d, 's>,
-    ) -> Self {
-        let blocks = slice.blocks.iter().map(|_| None).collect();
-        let is_done = vec![false; slice.blocks.len()];
-        Self { decoder, slice, space, blocks, is_done }
-    }
-
-    /// The blocks decoded so far, each at its index among the slice's blocks.
-    pub(crate) fn blocks(&self) -> &[Option<Decoded<'d>>] {
-        &self.blocks
-    }
-
+impl<'d> Shelf<'d, '_, '_> {
     /// The first keys whose records are wanted, each record once, after decoding what that takes.
     pub(crate) fn choose(
-        &mut self,
+        &self,
         keys: Vec<Key>,
         selection: Selection<'_>,
         workspace: &mut Workspace,
@@ -62,6 +47,7 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
         let wanted = self.decoder.wanted;
         let Selection { depth, limit, .. } = selection;
         let mut chosen = Vec::with_capacity(keys.len().min(limit));
+        let candidates = candidates(&keys, self.blocks.len());
         let mut judged = None;
         for key in keys {
             if chosen.len() >= limit {
@@ -73,11 +59,10 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
             }
             let is_late = wanted.is_late(TypeSet::EMPTY.with(key.record_type));
             if is_late || depth.needs_body(key.record_type) {
-                let index = key.block as usize;
-                self.fill(index, workspace, findings)?;
-                let Some(Some(decoded)) = self.blocks.get(index) else { continue };
+                self.fill(key.block as usize, &candidates, workspace, findings)?;
+                let Some(row) = Row::new(key, self.blocks) else { continue };
                 judged = Some(key.rank());
-                if is_late && !self.accepts(&key, decoded, findings) {
+                if !self.accepts(&key, &row, is_late, findings) {
                     continue;
                 }
             }
@@ -87,8 +72,18 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
         Ok(chosen)
     }
 
-    fn accepts(&self, key: &Key, decoded: &Decoded<'_>, findings: &mut Findings) -> bool {
-        self.decoder.wanted.accepts(&Row::new(key, decoded)).unwrap_or_else(|error| {
+    /// Whether a record can be decoded and, if only that tells, is wanted.
+    fn accepts(&self, key: &Key, row: &Row<'_>, is_late: bool, findings: &mut Findings) -> bool {
+        let accepted = match is_late {
+            true => self.decoder.wanted.accepts(row),
+            false => Ok(true),
+        };
+        // Only records of rare types are decoded one by one; the others cannot fail any more.
+        let checked = match MAY_FAIL.contains(key.record_type) {
+            true => row.record().and(accepted),
+            false => accepted,
+        };
+        checked.unwrap_or_else(|error| {
             let block = self.slice.blocks.get(key.block as usize);
             findings.gaps.extend(block.and_then(|block| self.decoder.content_gap(block, error)));
             false
@@ -97,42 +92,43 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
 
     /// Decodes a block, unless that has been done.
     fn fill(
-        &mut self,
+        &self,
         index: usize,
+        candidates: &[TypeSet],
         workspace: &mut Workspace,
         findings: &mut Findings,
     ) -> Result<(), ReadError> {
-        let (Some(block), Some(is_done)) =
-            (self.slice.blocks.get(index), self.is_done.get_mut(index))
+        let (Some(block), Some(slot)) = (self.slice.blocks.get(index), self.blocks.get(index))
         else {
             return Ok(());
         };
-        if std::mem::replace(is_done, true) {
+        if slot.get().is_some() {
             return Ok(());
         }
-        match self.decode(index, block, workspace, findings) {
-            Ok(decoded) => {
-                if let Some(slot) = self.blocks.get_mut(index) {
-                    *slot = decoded;
-                }
-                Ok(())
+        let types = candidates.get(index).copied().unwrap_or(TypeSet::ALL);
+        let decoded = match self.decode(index, types, workspace, findings) {
+            Ok(decoded) => decoded,
+            Err(failure) => {
+                self.decoder.fail(block, failure, findings)?;
+                None
             }
-            Err(failure) => self.decoder.fail(block, failure, findings),
-        }
+        };
+        slot.get_or_init(|| decoded);
+        Ok(())
     }
 
     fn decode(
         &self,
         index: usize,
-        block: &BlockRef,
+        types: TypeSet,
         workspace: &mut Workspace,
         findings: &mut Findings,
     ) -> Result<Option<Decoded<'d>>, Failure> {
-        let Space { fronts, spines, wholes, bodies } = self.space;
-        let (Some(Some(front)), Some(Some(spine)), Some(whole), Some(body)) = (
+        let Self { fronts, spines, wholes, bodies, .. } = *self;
+        let (Some(Some(front)), Some(Some(spine)), Some((whole, block)), Some(body)) = (
             fronts.get(index),
             spines.get(index).map(Cell::take),
-            wholes.get(index),
+            wholes.get(index).zip(self.slice.blocks.get(index)),
             bodies.get(index),
         ) else {
             return Ok(None);
@@ -147,7 +143,18 @@ impl<'d, 's, 'q> Shelf<'d, 's, 'q> {
         let stored = StoredBlock::new(front.header.clone(), bytes)?;
         let raw = stored.body(&mut workspace.decompressor)?;
         findings.statistics.bodies_decoded += 1;
-        let block = Block::new(spine, body.get_or_init(|| raw))?;
+        let block = Block::of_types(spine, body.get_or_init(|| raw), types)?;
         Ok(Some(Decoded { origin: front.header.origin, block }))
     }
+}
+
+/// The types of each block's candidates: the texts of others need not be parsed.
+fn candidates(keys: &[Key], blocks: usize) -> Vec<TypeSet> {
+    let mut candidates = vec![TypeSet::EMPTY; blocks];
+    for key in keys {
+        if let Some(types) = candidates.get_mut(key.block as usize) {
+            *types = types.with(key.record_type);
+        }
+    }
+    candidates
 }

@@ -12,7 +12,7 @@ use crate::listing;
 use crate::plan::{Plan, Slice};
 use crate::query::Query;
 use crate::report::{Coverage, Report};
-use crate::rows::{Decoded, Key, Rows};
+use crate::rows::{Blocks, Key, Rows};
 use crate::run::{Sink, run};
 use crate::scale::SCAN_PACE;
 use crate::segment::Segment;
@@ -42,7 +42,7 @@ impl Snapshot {
     ///
     /// Fails where a path does not exist, is no store, or cannot be read.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, OpenError> {
-        Ok(Self { segments: listing::open(paths)?, coverage: OnceLock::new() })
+        Ok(Self::of_segments(listing::open(paths)?))
     }
 
     /// A store whose segments are in memory, in their order.
@@ -50,7 +50,10 @@ impl Snapshot {
         let segment = |(index, bytes): (usize, Arc<[u8]>)| {
             Segment::new(PathBuf::from(format!("segment {index}")), 0, Box::new(bytes))
         };
-        let segments = segments.into_iter().enumerate().map(segment).collect();
+        Self::of_segments(segments.into_iter().enumerate().map(segment).collect())
+    }
+
+    pub(crate) fn of_segments(segments: Vec<Segment>) -> Self {
         Self { segments, coverage: OnceLock::new() }
     }
 
@@ -158,7 +161,7 @@ struct Mapped<'m, 'k, T, F> {
 }
 
 impl<T, F: Fn(&Rows<'_>) -> T> Receiver for Mapped<'_, '_, T, F> {
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) -> ControlFlow<()> {
+    fn rows<'d>(&mut self, keys: &'d [Key], blocks: &'d Blocks<'d>) -> ControlFlow<()> {
         let rows = Rows::new(keys, blocks);
         (self.sink)((self.map)(&rows), rows.len())
     }

@@ -15,9 +15,9 @@ use crate::error::ReadError;
 use crate::keys::Admitted;
 use crate::loading::Part;
 use crate::plan::{Plan, Slice};
-use crate::rows::{Decoded, Key, Row};
+use crate::rows::{Blocks, Key, Row};
 use crate::run::{Sink, run};
-use crate::scale::{SLICE_RAW_BYTES, TALLY_PACE};
+use crate::scale::{TALLY_PACE, TALLY_RAW_BYTES};
 use crate::select::{Receiver, Selection};
 use crate::timeline::BlockRef;
 use crate::twins::twins;
@@ -143,7 +143,7 @@ fn groups<'c>(slice: &Slice, chosen: &'c [usize]) -> impl Iterator<Item = &'c [u
     let mut bytes = chosen.first().map_or(0, raw_len);
     chosen.chunk_by(move |_, next| {
         bytes += raw_len(next);
-        let fits = bytes <= SLICE_RAW_BYTES;
+        let fits = bytes <= TALLY_RAW_BYTES;
         if !fits {
             bytes = raw_len(next);
         }
@@ -260,7 +260,7 @@ impl Receiver for Counter<'_> {
         }
     }
 
-    fn rows(&mut self, keys: &[Key], blocks: &[Option<Decoded<'_>>]) -> ControlFlow<()> {
+    fn rows<'d>(&mut self, keys: &'d [Key], blocks: &'d Blocks<'d>) -> ControlFlow<()> {
         self.counts.all(keys.len() as u64);
         for key in keys {
             let block = key.block as usize;
@@ -287,12 +287,12 @@ impl Receiver for Counter<'_> {
 
 impl Counter<'_> {
     /// Whom a record is about; `None` if it says so in a way that cannot be decoded.
-    fn subject(&self, key: &Key, blocks: &[Option<Decoded<'_>>]) -> Option<Option<WorkerId>> {
+    fn subject<'d>(&self, key: &Key, blocks: &'d Blocks<'d>) -> Option<Option<WorkerId>> {
         let block = key.block as usize;
         if !ABOUT_OTHERS.contains(key.record_type) {
             return self.slice.blocks.get(block).map(|block| block.worker);
         }
-        let row = Row::new(key, blocks.get(block)?.as_ref()?);
+        let row = Row::new(*key, blocks)?;
         row.record().ok().map(|record| record.subject(row.origin()))
     }
 }

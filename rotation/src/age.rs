@@ -73,11 +73,12 @@ mod tests {
     const BOOT: Id = Id([1; 16]);
     const BEFORE: Id = Id([2; 16]);
     const HOUR: i64 = 3600;
+    const BOOTED: i64 = 1_770_000_000;
 
     /// An hour after a boot at 100,000 s; the machine slept for ten minutes of it.
     fn now() -> Moment {
         Moment {
-            wall: seconds(100_000 + HOUR),
+            wall: seconds(BOOTED + HOUR),
             boot: BOOT,
             monotonic_us: 3000 * 1_000_000,
             suspended_us: 600 * 1_000_000,
@@ -98,26 +99,26 @@ mod tests {
             assert_eq!(birth.age(&now()), expected.map(Duration::from_secs), "{birth:?}");
         };
         // Right after the boot: 3000 s running, 600 s suspended.
-        check(born(100_000, BOOT, 0), Some(3600));
+        check(born(BOOTED, BOOT, 0), Some(3600));
         // Since then the wall clock was set forward by a year, or back by a day.
-        check(born(100_000 - 365 * 24 * HOUR, BOOT, 0), Some(3600));
-        check(born(100_000 + 24 * HOUR, BOOT, 0), Some(3000));
-        check(born(100_000 + HOUR, BOOT, 3000), Some(0));
+        check(born(BOOTED - 365 * 24 * HOUR, BOOT, 0), Some(3600));
+        check(born(BOOTED + 24 * HOUR, BOOT, 0), Some(3000));
+        check(born(BOOTED + HOUR, BOOT, 3000), Some(0));
         // Of another boot, or of a clock that cannot be this machine's.
-        check(born(100_000 - 24 * HOUR, BEFORE, 5), Some(25 * 3600));
-        check(born(100_000 + 2 * HOUR, BEFORE, 5), None);
-        check(born(100_000, BOOT, 3001), Some(3600));
-        check(born(100_000, Id::default(), 0), Some(3600));
+        check(born(BOOTED - 24 * HOUR, BEFORE, 5), Some(25 * 3600));
+        check(born(BOOTED + 2 * HOUR, BEFORE, 5), None);
+        check(born(BOOTED, BOOT, 3001), Some(3600));
+        check(born(BOOTED, Id::default(), 0), Some(3600));
         let unknown = Moment { boot: Id::default(), ..now() };
         assert_eq!(
-            born(100_000, Id::default(), 2999).age(&unknown),
+            born(BOOTED, Id::default(), 2999).age(&unknown),
             Some(Duration::from_secs(3600))
         );
     }
 
     #[test]
     fn no_segment_is_older_than_the_one_before() {
-        let day = |age: i64| Some(born(100_000 + HOUR - age * 24 * HOUR, BEFORE, 0));
+        let day = |age: i64| Some(born(BOOTED + HOUR - age * 24 * HOUR, BEFORE, 0));
         let check = |births: &[Option<Birth>], expected: &[u64]| {
             let expected: Vec<_> =
                 expected.iter().map(|day| Duration::from_secs(day * 24 * 3600)).collect();

@@ -110,3 +110,8 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ fn samples(
             break;
         }
     }
-    is_compressed.then_some(samples)
+    Some(samples)
 }
 
 /// Where in `tail` there are blocks with records.

@@ -63,8 +63,8 @@
 //!   clocks that nobody sets, as long as the machine runs; after a reboot the wall clock counts, but a
 //!   segment is never taken for older than the one before it.
 //! * A second manager on the same store is refused with the process id of the first, whose lock ends
-//!   with it, however it ends. A child that it forked without running another program keeps the
-//!   lock as long as it lives.
+//!   with it, however it ends. Only a child that the first one forked, and that runs no other
+//!   program, keeps the lock beyond the death of its parent.
 //! * After an error the manager goes on with the next poll, until it is closed or dropped.
 //! * A manager that ends between any two steps leaves a valid store.
 //!
@@ -99,6 +99,8 @@ mod retention;
 mod rotate;
 mod survey;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 pub use clock::{Clock, Moment, SystemClock};

@@ -43,7 +43,11 @@ impl Rotation {
         // Somebody else may be creating segments at the same moment, but not all the time.
         while self.current.as_os_str().is_empty() {
             let newest = site.directory.newest()?;
-            match writable(site, newest.as_ref())? {
+            let found = writable(site, newest.as_ref()).unwrap_or_else(|error| {
+                host.tell(Event::error(error));
+                None
+            });
+            match found {
                 Some(found) => self.current = found.file.path,
                 None => drop(self.create(site, host, newest.as_ref(), None)?),
             }
@@ -81,7 +85,7 @@ impl Rotation {
 
     /// Whether the newest segment is done with.
     fn examine(&mut self, site: &Site, found: &Found) -> Result<Option<Due>, DirectoryError> {
-        let Some(header) = &found.header else { return Ok(None) };
+        let Some(header) = found.header() else { return Ok(None) };
         let age = ages(&[Some(Birth::of(header))], &site.clock.now()).pop().unwrap_or_default();
         let newest = with_file(site, found, header, |segment| {
             Ok(Newest {
@@ -117,7 +121,7 @@ impl Rotation {
     /// A dictionary from the newest segment. Without one things go on as well.
     fn learn(&self, site: &Site, host: &impl Host, found: &Found) -> Option<Dictionary> {
         let bytes_max = site.limits.dictionary_bytes;
-        let header = found.header.as_ref().filter(|_| bytes_max > 0 && !host.is_closed())?;
+        let header = found.header().filter(|_| bytes_max > 0 && !host.is_closed())?;
         let trained = with_file(site, found, header, |segment| {
             train(segment, header, found.bytes, bytes_max)
         });
@@ -135,9 +139,10 @@ impl Rotation {
         newest: Option<&SegmentFile>,
         dictionary: Option<Dictionary>,
     ) -> Result<Option<PathBuf>, ManagerError> {
-        let new = NewSegment { dictionary, ..NewSegment::at(site.clock.now().wall) };
+        let now = site.clock.now();
+        let new = NewSegment { dictionary, ..NewSegment::at(now.wall) };
         // Writing the head takes no lock; publishing it syncs the file and does.
-        let draft = site.directory.draft_segment(&new)?;
+        let draft = site.directory.draft_segment(&new)?.created_at(now.boot, now.monotonic_us);
         let lock = lock_directory(site, host)?;
         if site.directory.newest()?.as_ref() != newest {
             return Ok(None);

@@ -3,7 +3,7 @@
 use std::io;
 
 use logq_directory::{Directory, DirectoryError, SegmentFile};
-use logq_format::{DecodeError, FileHeader, VERSION, recover_marker};
+use logq_format::{DecodeError, FileHeader, recover_marker};
 
 use crate::age::{Birth, ages};
 use crate::blocks::{open, read};
@@ -18,40 +18,64 @@ const SEARCH_LEN: u64 = 64 << 10;
 pub(crate) struct Found {
     pub(crate) file: SegmentFile,
     pub(crate) bytes: u64,
-    /// `None` if it is damaged or of a later version.
-    pub(crate) header: Option<FileHeader>,
+    pub(crate) head: Head,
+}
+
+/// How a file begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Head {
+    Intact(FileHeader),
+    /// Of a later version.
+    Newer,
+    /// Damaged, but blocks follow.
+    Damaged,
+    /// It could not be read, so nobody knows whether it is a segment.
+    Unread,
 }
 
 impl Found {
-    /// Whether writers of this version append to it.
+    pub(crate) fn header(&self) -> Option<&FileHeader> {
+        match &self.head {
+            Head::Intact(header) => Some(header),
+            Head::Newer | Head::Damaged | Head::Unread => None,
+        }
+    }
+
+    /// Whether there are writers that can append to it.
     pub(crate) fn is_writable(&self) -> bool {
-        self.header.as_ref().is_some_and(|header| header.version == VERSION)
+        matches!(self.head, Head::Intact(_) | Head::Newer)
+    }
+
+    /// Whether it is known to be a segment.
+    pub(crate) fn is_segment(&self) -> bool {
+        !matches!(self.head, Head::Unread)
     }
 }
 
-/// The segments in the order of their numbers; those that cannot be read are told and left out.
+/// The segments in the order of their numbers, and what may be some; errors are told.
 ///
-/// A file counts only if it is a regular file with the name and the content of a segment: the right
+/// A file counts only if it is a regular file with the name and the content of a segment: an intact
 /// header, one of a later version, or blocks behind a damaged one.
 pub(crate) fn survey(
     directory: &Directory,
     tell: &mut dyn FnMut(DirectoryError),
 ) -> Result<Vec<Found>, DirectoryError> {
-    let mut found = Vec::new();
+    let mut all = Vec::new();
     for file in directory.segments()? {
         match look(directory, &file) {
-            Ok(Some(segment)) => found.push(segment),
-            Ok(None) => {}
-            Err(error) => tell(error),
+            Ok(found) => all.extend(found),
+            Err(error) => {
+                tell(error);
+                all.push(Found { file, bytes: 0, head: Head::Unread });
+            }
         }
     }
-    Ok(found)
+    Ok(all)
 }
 
 /// The ages and sizes that retention decides by.
-pub(crate) fn sizes(found: &[Found], now: &Moment) -> Vec<Extent> {
-    let births: Vec<_> =
-        found.iter().map(|segment| segment.header.as_ref().map(Birth::of)).collect();
+pub(crate) fn extents(found: &[Found], now: &Moment) -> Vec<Extent> {
+    let births: Vec<_> = found.iter().map(|segment| segment.header().map(Birth::of)).collect();
     let ages = ages(&births, now);
     found.iter().zip(ages).map(|(segment, age)| Extent { bytes: segment.bytes, age }).collect()
 }
@@ -67,31 +91,21 @@ pub(crate) fn look(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("examine", file, error)),
     };
-    let header = match directory.header(file) {
-        Ok(header) => Some(header),
+    let head = match directory.header(file) {
+        Ok(header) => Head::Intact(header),
+        Err(DirectoryError::Header { source: DecodeError::Newer { .. }, .. }) => Head::Newer,
+        Err(DirectoryError::Header { .. }) if has_blocks(directory, file)? => Head::Damaged,
+        Err(DirectoryError::Header { .. }) => return Ok(None),
         Err(DirectoryError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Ok(None);
         }
-        Err(DirectoryError::Header { source, .. }) => {
-            if !is_segment(directory, file, &source)? {
-                return Ok(None);
-            }
-            None
-        }
         Err(error) => return Err(error),
     };
-    Ok(Some(Found { file: file.clone(), bytes, header }))
+    Ok(Some(Found { file: file.clone(), bytes, head }))
 }
 
-/// Whether a file whose header was refused is a segment all the same.
-fn is_segment(
-    directory: &Directory,
-    file: &SegmentFile,
-    refusal: &DecodeError,
-) -> Result<bool, DirectoryError> {
-    if matches!(refusal, DecodeError::Newer { .. }) {
-        return Ok(true);
-    }
+/// Whether there are blocks of some segment near the start of the file.
+fn has_blocks(directory: &Directory, file: &SegmentFile) -> Result<bool, DirectoryError> {
     let opened = open(directory, file);
     match opened.and_then(|opened| read(directory, &opened, 0..SEARCH_LEN)) {
         Ok(bytes) => Ok(recover_marker(&bytes).is_some()),

@@ -1,6 +1,7 @@
 //! Retention carried out: which segments there are, who still writes to them, and their deletion.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use crate::blocks::{Segment, open};
 use crate::event::Event;
 use crate::keeper::{Host, Site};
 use crate::retention::{Hands, Reason, missing_bytes, retain};
-use crate::survey::{Found, io_error, sizes, survey};
+use crate::survey::{Found, extents, io_error, survey};
 use crate::watch::Watch;
 
 /// Deletes segments; remembers what it had to find out about their writers.
@@ -23,24 +24,27 @@ pub(crate) struct Sweep {
 impl Sweep {
     /// Deletes what is beyond the limits.
     pub(crate) fn run(&mut self, site: &Site, host: &impl Host) {
-        let mut tell = |error: DirectoryError| host.tell(Event::error(error));
+        if let Err(error) = self.try_run(site, host) {
+            host.tell(Event::error(error));
+        }
+    }
+
+    fn try_run(&mut self, site: &Site, host: &impl Host) -> Result<(), DirectoryError> {
         let missing = match site.directory.space() {
             Ok(space) => missing_bytes(space, site.limits.free_bytes),
             Err(error) => {
-                tell(error);
+                host.tell(Event::error(error));
                 0
             }
         };
-        match survey(&site.directory, &mut tell) {
-            Ok(found) => {
-                self.watches.retain(|path, _| found.iter().any(|s| s.file.path == *path));
-                let sizes = sizes(&found, &site.clock.now());
-                let mut hands =
-                    SweepHands { site, host, found: &found, watches: &mut self.watches };
-                retain(&sizes, missing, &site.limits, &mut hands);
-            }
-            Err(error) => tell(error),
-        }
+        let found = survey(&site.directory, &mut |error| host.tell(Event::error(error)))?;
+        self.watches.retain(|path, _| found.iter().any(|segment| segment.file.path == *path));
+        let extents = extents(&found, &site.clock.now());
+        let watches = &mut self.watches;
+        let mut hands = SweepHands { site, host, found: &found, watches, deleted: 0 };
+        retain(&extents, missing, &site.limits, &mut hands);
+        // Some file systems give the room back only then.
+        if hands.deleted > 0 { site.directory.sync() } else { Ok(()) }
     }
 }
 
@@ -49,33 +53,33 @@ struct SweepHands<'a, H> {
     host: &'a H,
     found: &'a [Found],
     watches: &'a mut HashMap<PathBuf, Watch>,
+    deleted: u64,
 }
 
 impl<H: Host> Hands for SweepHands<'_, H> {
     fn is_written(&mut self, index: usize) -> bool {
+        // Where nobody knows, it can wait until twice the limit.
         match self.has_living_writer(index) {
-            Ok(has) => has,
+            Ok(has) => has || !self.found.get(index).is_some_and(Found::is_segment),
             Err(error) => {
                 self.host.tell(Event::error(error));
-                // Nobody knows; it can wait until twice the limit.
                 true
             }
         }
     }
 
     fn delete(&mut self, index: usize, reason: Reason) -> bool {
-        let Some(segment) = self.found.get(index) else { return false };
-        match self.site.directory.delete(&segment.file) {
-            Ok(()) => {
-                let path = segment.file.path.clone();
-                self.host.tell(Event::Delete { path, bytes: segment.bytes, reason });
-                true
-            }
-            Err(error) => {
-                self.host.tell(Event::error(error));
-                false
-            }
+        let Some(segment) = self.found.get(index).filter(|segment| segment.is_segment()) else {
+            return false;
+        };
+        if let Err(error) = self.site.directory.delete(&segment.file) {
+            self.host.tell(Event::error(error));
+            return false;
         }
+        self.deleted += 1;
+        let path = segment.file.path.clone();
+        self.host.tell(Event::Delete { path, bytes: segment.bytes, reason });
+        true
     }
 }
 
@@ -109,28 +113,24 @@ impl<H: Host> SweepHands<'_, H> {
 
     /// The members of a segment; none of one that is damaged or has vanished.
     fn members(&mut self, index: usize) -> Result<Vec<Member>, DirectoryError> {
-        let Some(Found { file, bytes, header: Some(header) }) = self.found.get(index) else {
-            return Ok(Vec::new());
-        };
-        match self.watch(index, header.marker, *bytes) {
+        let Some(found) = self.found.get(index) else { return Ok(Vec::new()) };
+        let Some(header) = found.header() else { return Ok(Vec::new()) };
+        match self.watch(found, header.marker) {
             Ok(watch) => Ok(watch.members().copied().collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(io_error("read", file, error)),
+            Err(error) => Err(io_error("read", &found.file, error)),
         }
     }
 
-    fn watch(&mut self, index: usize, marker: SyncMarker, end: u64) -> io::Result<&Watch> {
-        let (directory, found) = (&self.site.directory, self.found);
-        let found = found.get(index).ok_or(io::ErrorKind::NotFound)?;
+    fn watch(&mut self, found: &Found, marker: SyncMarker) -> io::Result<&Watch> {
+        let directory = &self.site.directory;
         let file = open(directory, &found.file)?;
         let segment = Segment { directory, file: &file, marker };
         let watch = match self.watches.entry(found.file.path.clone()) {
-            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-            std::collections::hash_map::Entry::Vacant(new) => {
-                new.insert(Watch::from_last_claims(segment, end)?)
-            }
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Watch::from_last_claims(segment, found.bytes)?),
         };
-        watch.advance(segment, end, u64::MAX)?;
+        watch.advance(segment, found.bytes, u64::MAX)?;
         Ok(watch)
     }
 }

@@ -102,13 +102,18 @@ pub(crate) enum Fault {
 pub(crate) struct FaultyDisk {
     fault: Fault,
     calls: AtomicU64,
-    /// What the disk holds besides the files in the directory, if it has a size.
-    pub(crate) capacity: Mutex<Option<u64>>,
+    /// The bytes that the disk has room for, if it is a small one.
+    capacity: Mutex<Option<u64>>,
 }
 
 impl FaultyDisk {
     pub(crate) fn new(fault: Fault) -> Arc<Self> {
         Arc::new(Self { fault, calls: AtomicU64::new(0), capacity: Mutex::new(None) })
+    }
+
+    /// Makes the disk as large as the files in the directory and so many bytes.
+    pub(crate) fn leave_free(&self, path: &Path, bytes: u64) {
+        *self.capacity.lock().unwrap() = Some(used(path) + bytes);
     }
 
     /// Calls so far.
@@ -198,13 +203,14 @@ impl Storage for FaultyDisk {
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.call()?;
         let Some(total) = *self.capacity.lock().unwrap() else { return Disk.space(path) };
-        let used: u64 = Disk
-            .list(path)?
-            .iter()
-            .map(|name| fs::metadata(path.join(name)).map_or(0, |found| found.len()))
-            .sum();
-        Ok(Space { available: total.saturating_sub(used), total })
+        Ok(Space { available: total.saturating_sub(used(path)), total })
     }
+}
+
+/// The bytes of the files in a directory.
+fn used(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).unwrap();
+    entries.map(|entry| entry.unwrap().metadata().map_or(0, |found| found.len())).sum()
 }
 
 /// A store with a keeper, a clock and a diary.

@@ -118,3 +118,115 @@ fn last_claims(segment: Segment<'_>, end: u64) -> io::Result<Option<Claims>> {
     }
     Ok(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+    use logq_directory::Directory;
+    use logq_format::{Origin, SyncMarker, Timestamp, encode_sign_of_life};
+
+    const MARKER: [u8; 8] = *b"abcdefgh";
+
+    fn member(writer: u32, slot: u32) -> Member {
+        let origin = Origin { writer: WriterId(writer), worker: None };
+        Member { origin, floor: Timestamp::MIN, sequence: 0, pid: 1, slot }
+    }
+
+    fn join(writer: u32, slot: u32, out: &mut Vec<u8>) {
+        member(writer, slot).encode_join(SyncMarker::from_random(MARKER), out);
+    }
+
+    fn leave(writer: u32, out: &mut Vec<u8>) {
+        let (origin, flags) = (member(writer, 0).origin, BlockFlags::LEAVING);
+        let marker = SyncMarker::from_random(MARKER);
+        encode_sign_of_life(origin, Timestamp::MIN, 0, flags, marker, out);
+    }
+
+    fn claim(covered: usize, roster: &[(u32, u32)], out: &mut Vec<u8>) {
+        let roster: Vec<_> = roster.iter().map(|(writer, slot)| member(*writer, *slot)).collect();
+        let (covered, time) = (covered as u64, Timestamp::MIN);
+        let claims = Claims { covered, now: time, watermark: time, roster };
+        let marker = SyncMarker::from_random(MARKER);
+        claims.encode_ping(member(1, 1).origin, time, 0, marker, out);
+    }
+
+    /// The writers that may append, in order, as both ways of looking find them.
+    fn check(bytes: &[u8], from_start: &[u32], from_claims: &[u32]) {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::open(scratch.path()).unwrap();
+        let path = scratch.path().join("segment");
+        fs::write(&path, bytes).unwrap();
+        let file = File::open(&path).unwrap();
+        let marker = SyncMarker::from_random(MARKER);
+        let segment = Segment { directory: &directory, file: &file, marker };
+        let end = bytes.len() as u64;
+        let claims = Watch::from_last_claims(segment, end).unwrap();
+        for (mut watch, expected) in [(Watch::from_start(), from_start), (claims, from_claims)] {
+            watch.advance(segment, end, u64::MAX).unwrap();
+            let mut writers: Vec<_> = watch.members().map(|m| m.origin.writer.0).collect();
+            writers.sort_unstable();
+            assert_eq!(writers, expected);
+        }
+    }
+
+    #[test]
+    fn members_are_those_who_joined_or_are_listed_and_have_not_left() {
+        let mut bytes = vec![0; FILE_HEADER_LEN];
+        check(&bytes, &[], &[]);
+        join(1, 1, &mut bytes);
+        join(2, 2, &mut bytes);
+        join(3, 3, &mut bytes);
+        check(&bytes, &[1, 2, 3], &[1, 2, 3]);
+        leave(2, &mut bytes);
+        check(&bytes, &[1, 3], &[1, 3]);
+        // Slot 3 was handed on, so writer 3 is gone.
+        join(4, 3, &mut bytes);
+        check(&bytes, &[1, 4], &[1, 4]);
+        // The one who states claims found writer 1 dead. Writer 5 joined meanwhile.
+        let covered = bytes.len();
+        join(5, 2, &mut bytes);
+        claim(covered, &[(4, 3)], &mut bytes);
+        check(&bytes, &[1, 4, 5], &[4, 5]);
+        leave(4, &mut bytes);
+        check(&bytes, &[1, 5], &[5]);
+    }
+
+    #[test]
+    fn damage_hides_only_what_is_damaged() {
+        let mut bytes = vec![0; FILE_HEADER_LEN];
+        join(1, 1, &mut bytes);
+        let (second, third) = (bytes.len(), bytes.len() * 2 - FILE_HEADER_LEN);
+        join(2, 2, &mut bytes);
+        join(3, 3, &mut bytes);
+        let whole = bytes.clone();
+        bytes[second + 20] ^= 1;
+        check(&bytes, &[1, 3], &[1, 3]);
+        // Being written: it is seen once it is complete.
+        check(&whole[..third + 80], &[1, 2], &[1, 2]);
+        let mut zeros = whole[..third].to_vec();
+        zeros.resize(third + 5000, 0);
+        check(&zeros, &[1, 2], &[1, 2]);
+    }
+
+    #[test]
+    fn a_watch_goes_on_where_it_stopped() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Directory::open(scratch.path()).unwrap();
+        let path = scratch.path().join("segment");
+        let mut bytes = vec![0; FILE_HEADER_LEN];
+        (1..50).for_each(|writer| join(writer, writer, &mut bytes));
+        fs::write(&path, &bytes).unwrap();
+        let file = File::open(&path).unwrap();
+        let marker = SyncMarker::from_random(MARKER);
+        let segment = Segment { directory: &directory, file: &file, marker };
+        let mut watch = Watch::from_start();
+        // The lengths of a growing file, most of them within a block.
+        for end in (0..bytes.len()).step_by(37).chain([bytes.len()]) {
+            watch.advance(segment, end as u64, u64::MAX).unwrap();
+        }
+        assert_eq!(watch.members().count(), 49);
+        assert_eq!(watch.raw_bytes(), 0, "joins teach nothing");
+    }
+}

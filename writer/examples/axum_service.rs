@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use logq_writer::tower::RequestLogLayer;
+use logq_writer::integrations::tower::RequestLogLayer;
 use logq_writer::{Failure, LoggerOptions, RequestLogger, WorkerId, WorkerLogger};
 use serde_json::json;
 use tokio::net::TcpListener;

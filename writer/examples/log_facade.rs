@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use logq_writer::log::{LogOptions, init};
+use logq_writer::integrations::log::{LogOptions, init};
 use logq_writer::{LoggerOptions, MasterLogger};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -7,7 +7,7 @@
 
 use std::error::Error;
 
-use logq_writer::tracing::{LayerOptions, LogqLayer};
+use logq_writer::integrations::tracing::{LayerOptions, LogqLayer};
 use logq_writer::{
     Failure, LoggerOptions, RequestHead, RequestLogger, ResponseHead, WorkerId, WorkerLogger,
 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use logq_format::{DebugEntry, ErrorInfo, ErrorKind, Json, Timestamp};
 use serde::Serialize;
@@ -82,18 +82,30 @@ impl Failure {
 
 const SOURCES_MAX: usize = 100;
 
-/// The error with all its sources, one a line, outermost first.
+/// The error with all its sources, one a line, outermost first. Wrappers that only repeat what they
+/// wrap are left out.
 pub(crate) fn error_text(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail; of an error that refuses to be told, there is what it wrote.
-    let _ = write!(text, "{error}");
+    let mut text = displayed(error);
+    let mut last = text.clone();
     let mut source = error.source();
     // A cycle of sources would never end; no honest chain is this long.
     for _ in 0..SOURCES_MAX {
         let Some(cause) = source else { break };
-        let _ = write!(text, "\n  caused by: {cause}");
+        let next = displayed(cause);
+        if next != last {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\n  caused by: {next}");
+            last = next;
+        }
         source = cause.source();
     }
+    text
+}
+
+/// What the error displays. Of one that refuses to be displayed, there is what it wrote until then.
+pub(crate) fn displayed(error: &(impl fmt::Display + ?Sized)) -> String {
+    let mut text = String::new();
+    let _ = write!(text, "{error}");
     text
 }
 
@@ -155,6 +167,15 @@ mod tests {
             "cannot load the profile\n  caused by: invalid digit found in string"
         );
         assert_eq!(info.kind, ErrorKind::Stack);
+    }
+
+    #[test]
+    fn a_wrapper_that_repeats_its_source_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Wrapper(#[source] std::num::ParseIntError);
+        let failure = Failure::from_error(&Wrapper("x".parse::<u8>().unwrap_err()));
+        assert_eq!(failure.info(&[]).text, "invalid digit found in string");
     }
 
     #[test]

@@ -1,9 +1,14 @@
-//! Loggers behind the interfaces that Rust services already use: `tracing`, `log` and `tower`.
+//! Loggers behind the interfaces that Rust services already use. Each is a cargo feature, off by
+//! default.
 //!
-//! Each is a cargo feature, off by default. What a message is and where it comes from is each one's
-//! own matter; what becomes of DEBUG entries (`sink`) and how a JSON object is put together
-//! (`fields`) is the same for all.
+//! | feature | |
+//! |---|---|
+//! | `tracing` | `integrations::tracing::LogqLayer`: events become records, of the request that their span carries |
+//! | `log` | `integrations::log::init`: messages become records |
+//! | `tower` | `integrations::tower::RequestLogLayer`: logs the requests of axum, hyper and tonic services |
 
+// What a message is and where it comes from is each one's own matter; what becomes of DEBUG entries
+// (`sink`) and how a JSON object is put together (`fields`) is the same for all.
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod fields;
 #[cfg(feature = "log")]

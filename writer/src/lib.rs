@@ -13,6 +13,7 @@
 //! | batching, compression, limits, syncing | [`LoggerOptions`], [`SyncPolicy`] |
 //! | time and disk from elsewhere | [`Clock`], [`Io`] |
 //! | records of the past, in bulk | [`BulkWriter`] |
+//! | a service that speaks `tracing`, `log` or `tower` | `integrations`, with the feature of that name |
 //!
 //! # Example
 //!
@@ -75,7 +76,7 @@ mod error;
 mod failure;
 mod flusher;
 #[cfg(any(feature = "log", feature = "tower", feature = "tracing"))]
-mod integrations;
+pub mod integrations;
 mod io;
 mod logger;
 mod master;
@@ -92,14 +93,6 @@ pub use bulk::{BulkError, BulkOptions, BulkSummary, BulkWriter};
 pub use clock::{Clock, SystemClock};
 pub use error::{FlushError, OpenError};
 pub use failure::Failure;
-#[cfg(any(feature = "log", feature = "tracing"))]
-pub use integrations::ProcessLogger;
-#[cfg(feature = "log")]
-pub use integrations::log;
-#[cfg(feature = "tower")]
-pub use integrations::tower;
-#[cfg(feature = "tracing")]
-pub use integrations::tracing;
 pub use io::{Io, SystemIo};
 pub use logq_format::{HttpVersion, Level, RequestId, Timestamp, WorkerId};
 pub use master::MasterLogger;

@@ -106,6 +106,12 @@ impl MasterLogger {
         self.logger.message(LogSource::Master, Level::Info, &data);
     }
 
+    /// Logs data at any level and writes it in any case, DEBUG and TRACE included: for messages that
+    /// come from elsewhere. The service's own debug messages are better kept back by [`Self::debug`].
+    pub fn log(&self, level: Level, data: impl Serialize) {
+        self.logger.message(LogSource::Master, level, &data);
+    }
+
     /// Keeps data back in memory; the next [`Self::uncaught_exception`] writes it.
     pub fn debug(&self, data: impl Serialize) {
         self.logger.debug(&data);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use logq_format::{Event, Level, Lifecycle, LogSource, Process, WorkerId};
+use logq_format::{Event, Level, Lifecycle, LogSource, Process, RequestId, WorkerId};
 use serde::Serialize;
 
 use crate::endings;
@@ -111,6 +111,17 @@ impl WorkerLogger {
     /// Logs data at INFO.
     pub fn info(&self, data: impl Serialize) {
         self.logger.message(LogSource::Worker, Level::Info, &data);
+    }
+
+    /// Logs data at any level and writes it in any case, DEBUG and TRACE included: for messages that
+    /// come from elsewhere. The service's own debug messages are better kept back by [`Self::debug`].
+    pub fn log(&self, level: Level, data: impl Serialize) {
+        self.logger.message(LogSource::Worker, level, &data);
+    }
+
+    /// As [`Self::log`], on behalf of a request that another program serves under this id.
+    pub fn log_for(&self, request: RequestId, level: Level, data: impl Serialize) {
+        self.logger.message(LogSource::Request(request), level, &data);
     }
 
     /// Keeps data back in memory; the next [`Self::uncaught_exception`] writes it.

@@ -17,7 +17,7 @@ use std::fmt;
 use common::{ManualClock, options, read};
 use log::kv::{ToKey, Value};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use logq_writer::log::{LogOptions, LogqLog};
+use logq_writer::integrations::log::{LogOptions, LogqLog};
 use logq_writer::{Failure, LoggerOptions, MasterLogger, WorkerId, WorkerLogger};
 use serde_json::{Value as Json, json};
 
@@ -79,16 +79,17 @@ fn key_values_keep_their_types_and_win_over_all_but_the_message() {
     ];
     let options = LogOptions { location: true, ..LogOptions::default() };
     let found = logged(options, |log, _| {
-        let record = Record::builder()
-            .level(Level::Warn)
-            .target("shop")
-            .module_path(Some("shop::cart"))
-            .file(Some("cart.rs"))
-            .line(Some(7))
-            .key_values(&pairs)
-            .args(format_args!("{} items", 3))
-            .build();
-        log.log(&record);
+        log.log(
+            &Record::builder()
+                .level(Level::Warn)
+                .target("shop")
+                .module_path(Some("shop::cart"))
+                .file(Some("cart.rs"))
+                .line(Some(7))
+                .key_values(&pairs)
+                .args(format_args!("{} items", 3))
+                .build(),
+        );
     });
     let expected = json!({
         "message": "3 items", "n": -7, "big": u64::MAX, "f": 0.25, "nan": "NaN", "yes": true,

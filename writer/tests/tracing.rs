@@ -14,10 +14,13 @@ mod tracing_spans;
 
 use std::fmt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use common::{ManualClock, options, read};
-use logq_writer::tracing::{LayerOptions, LogqLayer};
-use logq_writer::{Failure, MasterLogger, RequestLogger, ResponseHead, WorkerId, WorkerLogger};
+use logq_writer::integrations::tracing::{LayerOptions, LogqLayer};
+use logq_writer::{
+    Failure, LoggerOptions, MasterLogger, RequestLogger, ResponseHead, WorkerId, WorkerLogger,
+};
 use serde_json::{Value, json};
 use tracing::field::Empty;
 use tracing::{debug, error, info, info_span, trace, warn};
@@ -101,7 +104,7 @@ fn fields_keep_their_types() {
 #[test]
 fn numbers_of_128_bits_keep_every_digit() {
     let store = tempfile::tempdir().unwrap();
-    let master = MasterLogger::open(store.path(), Default::default()).unwrap();
+    let master = MasterLogger::open(store.path(), LoggerOptions::default()).unwrap();
     let layer = LogqLayer::new(&master, LayerOptions::default());
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         info!(least = i128::MIN, most = u128::MAX);
@@ -265,8 +268,45 @@ fn attaching_says_when_it_cannot_work() {
     });
 }
 
+/// Runs in a process of its own: only a subscriber of the whole process is entered again by what
+/// formatting a field logs, and a deadlock must not stop the other tests.
 #[test]
 fn fields_that_trace_while_they_are_formatted_do_no_harm() {
+    const STORE: &str = "LOGQ_TEST_REENTRANT";
+    const NAME: &str = "fields_that_trace_while_they_are_formatted_do_no_harm";
+    if let Some(store) = std::env::var_os(STORE) {
+        return trace_while_formatting(Path::new(&store));
+    }
+    let store = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(STORE, store.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("a lock is held while foreign code runs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(status.success());
+    let data: Vec<_> = parsed(store.path()).iter().map(|line| line["data"].clone()).collect();
+    let messages: Vec<_> = data.iter().map(|data| data["message"].as_str().unwrap()).collect();
+    let nested = "while formatting";
+    assert_eq!(messages, [nested, nested, nested, "event"]);
+    assert_eq!(data[0].get("span"), None, "the span is only being made");
+    assert_eq!((&data[2]["span"], &data[2]["x"]), (&json!("around"), &json!("chatty")));
+    assert_eq!(data[3]["x"], "chatty");
+    assert_eq!(data[3]["late"], 1);
+}
+
+fn trace_while_formatting(store: &Path) {
     struct Chatty;
     impl fmt::Debug for Chatty {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -274,34 +314,18 @@ fn fields_that_trace_while_they_are_formatted_do_no_harm() {
             tracing::Span::current().record("late", 1);
             debug!("kept");
             error!("while formatting");
-            let _ = info_span!("made").entered();
+            let _entered = info_span!("made").entered();
             f.write_str("chatty")
         }
     }
-    let worker_store = tempfile::tempdir().unwrap();
-    let number = WorkerId::new(1).unwrap();
-    let worker = WorkerLogger::open(worker_store.path(), number, Default::default()).unwrap();
-    let layer = LogqLayer::new(&worker, LayerOptions::default());
-    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(layer));
-    let (done, wait) = std::sync::mpsc::channel();
-    // On a thread of its own, so that a deadlock fails the test.
-    std::thread::spawn(move || {
-        tracing::dispatcher::with_default(&dispatch, || {
-            let span = info_span!("around", x = ?Chatty, late = Empty);
-            let _entered = span.enter();
-            span.record("x", tracing::field::debug(Chatty));
-            error!(x = ?Chatty, "event");
-        });
-        done.send(()).unwrap();
-    });
-    wait.recv_timeout(std::time::Duration::from_secs(20)).expect("no lock is held");
+    let worker = WorkerLogger::open(store, WorkerId::new(1).unwrap(), LoggerOptions::default());
+    let worker = worker.unwrap();
+    tracing_subscriber::registry().with(LogqLayer::new(&worker, LayerOptions::default())).init();
+    let span = info_span!("around", x = ?Chatty, late = Empty);
+    let _entered = span.enter();
+    span.record("x", tracing::field::debug(Chatty));
+    error!(x = ?Chatty, "event");
     worker.close().unwrap();
-    let found = parsed(worker_store.path());
-    let event = found.last().unwrap();
-    assert_eq!(
-        (&event["data"]["message"], &event["data"]["x"]),
-        (&json!("event"), &json!("chatty"))
-    );
 }
 
 #[test]
@@ -361,7 +385,7 @@ fn many_threads_share_a_span() {
 #[test]
 fn filters_of_the_layer_hide_events_and_spans_from_it() {
     let store = tempfile::tempdir().unwrap();
-    let master = MasterLogger::open(store.path(), Default::default()).unwrap();
+    let master = MasterLogger::open(store.path(), LoggerOptions::default()).unwrap();
     let layer = LogqLayer::new(&master, LayerOptions::default()).with_filter(LevelFilter::INFO);
     let other = tracing_subscriber::layer::Identity::new();
     let subscriber = tracing_subscriber::registry().with(layer).with(other);

@@ -121,7 +121,12 @@ impl Facts {
 
     /// How severe it is; INFO if no field told it.
     pub(super) fn level(&self) -> Level {
-        self.level.map_or(Level::Info, |told| told.what)
+        self.told_level().unwrap_or(Level::Info)
+    }
+
+    /// How severe it is, if a field told it.
+    pub(super) fn told_level(&self) -> Option<Level> {
+        self.level.map(|told| told.what)
     }
 
     /// The request it belongs to, if a field told it.

@@ -9,7 +9,8 @@ use logq_format::Json;
 use serde_json::value::RawValue;
 
 use crate::import::batch::Batch;
-use crate::import::fields::{Facts, Value};
+use crate::import::fields::{Facts, Value, tells_time};
+use crate::import::line;
 use crate::import::members::{self, Member, write_compact};
 use crate::import::own::{self, Own};
 use crate::import::parse::Lines;
@@ -80,11 +81,56 @@ fn parse_value<'a>(
     Ok(())
 }
 
-fn push_foreign<'a>(index: u64, members: &[Member<'a>], times: &mut Times, batch: &mut Batch<'a>) {
-    let mut facts = Facts::default();
-    for (member_index, member) in members.iter().enumerate() {
-        facts.offer(member_index, member.plain_name(), || told(member.value), times);
+/// One line of JSON that has just arrived: its data, and what it tells beside its time, which stays
+/// in the data. `None` if it is not JSON.
+pub(super) fn read_arrived(
+    line: &str,
+    stream: Option<&str>,
+    times: &mut Times,
+) -> Option<(Facts, Vec<u8>)> {
+    let line = line.trim_start_matches(['\u{1e}', '\u{feff}']).trim_ascii();
+    read_arrived_value(line, stream, times).or_else(|| {
+        let repaired = members::escape_controls(line)?;
+        read_arrived_value(&repaired, stream, times)
+    })
+}
+
+fn read_arrived_value(
+    line: &str,
+    stream: Option<&str>,
+    times: &mut Times,
+) -> Option<(Facts, Vec<u8>)> {
+    let mut data = Vec::with_capacity(line.len() + 32);
+    if !line.starts_with('{') {
+        let value: &RawValue = serde_json::from_str(line).ok()?;
+        write_compact(&mut data, value.get());
+        return Some((Facts::default(), data));
     }
+    let mut members = Vec::new();
+    members::split(line, &mut members).ok()?;
+    let facts = facts_of(&members, |name| !tells_time(name), times);
+    write_rest(&mut data, &members, &facts);
+    let is_taken = |name: &str| {
+        members.iter().any(|member| members::text(member.name).as_deref() == Some(name))
+    };
+    line::write_stream(&mut data, stream, is_taken);
+    Some((facts, data))
+}
+
+/// What the members with these names tell.
+fn facts_of(members: &[Member<'_>], counts: impl Fn(&str) -> bool, times: &mut Times) -> Facts {
+    let mut facts = Facts::default();
+    for (index, member) in members.iter().enumerate() {
+        let name = member.plain_name();
+        if counts(name) {
+            facts.offer(index, name, || told(member.value), times);
+        }
+    }
+    facts
+}
+
+fn push_foreign<'a>(index: u64, members: &[Member<'a>], times: &mut Times, batch: &mut Batch<'a>) {
+    let facts = facts_of(members, |_| true, times);
     if let Some(data) = batch.keep_json(|out| write_rest(out, members, &facts)) {
         push(index, &facts, data, batch);
     }

@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 use crate::import::batch::Batch;
-use crate::import::fields::{Facts, Value, tells_something};
+use crate::import::fields::{Facts, Value, tells_something, tells_time};
+use crate::import::line;
 use crate::import::members::write_string;
 use crate::import::parse::Lines;
 use crate::import::scan::Scan;
@@ -45,15 +46,40 @@ pub(super) fn parse<'a>(text: &'a str, times: &mut Times, batch: &mut Batch<'a>)
             batch.fail(index, Reason::NotLogfmt, line);
             continue;
         }
-        let mut facts = Facts::default();
-        for (field_index, field) in fields.iter().enumerate() {
-            facts.offer(field_index, field.name, || field.value.told(), times);
-        }
+        let facts = facts_of(&fields, |_| true, times);
         if let Some(data) = batch.keep_json(|out| write_rest(out, &fields, &facts)) {
             batch.push_log(index, facts.time(), facts.level(), facts.request(), data);
         }
     }
     batch.lines = lines.count_so_far();
+}
+
+/// One line of logfmt that has just arrived: its data, and what it tells beside its time, which
+/// stays in the data. `None` if it has no pair.
+pub(super) fn read_arrived(
+    line: &str,
+    stream: Option<&str>,
+    times: &mut Times,
+) -> Option<(Facts, Vec<u8>)> {
+    let mut fields = Vec::new();
+    split(line.trim_ascii(), &mut fields);
+    if fields.iter().all(|field| field.value == FieldValue::Missing) {
+        return None;
+    }
+    let facts = facts_of(&fields, |name| !tells_time(name), times);
+    let mut data = Vec::with_capacity(line.len() + fields.len() * 8);
+    write_rest(&mut data, &fields, &facts);
+    line::write_stream(&mut data, stream, |name| fields.iter().any(|field| field.name == name));
+    Some((facts, data))
+}
+
+/// What the fields with these names tell.
+fn facts_of(fields: &[Field<'_>], counts: impl Fn(&str) -> bool, times: &mut Times) -> Facts {
+    let mut facts = Facts::default();
+    for (index, field) in fields.iter().enumerate().filter(|(_, field)| counts(field.name)) {
+        facts.offer(index, field.name, || field.value.told(), times);
+    }
+    facts
 }
 
 /// Whether a line looks like logfmt: mostly pairs, and one of them tells a time, level or request.

@@ -126,7 +126,7 @@ impl<'a> Iterator for Lines<'a> {
 /// The text with each byte that is not UTF-8 written as `\xNN`, so that none is lost unseen.
 ///
 /// In JSON the backslash is doubled, so that the string says the same.
-fn escape_invalid(bytes: &[u8], is_json: bool) -> String {
+pub(super) fn escape_invalid(bytes: &[u8], is_json: bool) -> String {
     use std::fmt::Write;
     let escape = if is_json { "\\\\x" } else { "\\x" };
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 16);

@@ -9,9 +9,8 @@ mod start;
 
 use logq_format::{Level, Timestamp};
 
-pub(super) use self::severity::level_of;
-use self::start::time_of;
-pub(super) use self::start::words_before_time;
+pub(super) use self::severity::{level_of, told_level};
+pub(super) use self::start::{time_of, words_before_time};
 use crate::import::batch::{Batch, OpenText, write_message};
 use crate::import::parse::Lines;
 use crate::import::time::Times;

@@ -15,7 +15,7 @@ use crate::record::{
     DebugEntry, ErrorInfo, ErrorKind, Event, HttpVersion, Json, Lifecycle, LogSource, Method,
     Process, Request, Response, ResponseFinished,
 };
-use crate::shape::{self, Family};
+use crate::shape::{self, Family, RecordType, TypeSet};
 use crate::timestamp::Timestamp;
 
 /// The decoded body of one block.
@@ -25,36 +25,41 @@ pub(crate) struct Body<'a> {
     addresses: Vec<Option<IpAddr>>,
     /// For each REQUEST the number of methods written out before it.
     other_method_ordinals: Vec<u32>,
-    other_methods: Utf8Texts<'a>,
-    urls: Utf8Texts<'a>,
-    metas: JsonTexts<'a>,
-    request_logs: JsonTexts<'a>,
-    worker_logs: JsonTexts<'a>,
-    master_logs: JsonTexts<'a>,
+    other_methods: TextColumn<'a>,
+    urls: TextColumn<'a>,
+    metas: TextColumn<'a>,
+    request_logs: TextColumn<'a>,
+    worker_logs: TextColumn<'a>,
+    master_logs: TextColumn<'a>,
     errors: Errors<'a>,
-    opaque: Texts<'a>,
+    opaque: TextColumn<'a>,
 }
 
 /// The columns of errors and their DEBUG entries.
 #[derive(Debug)]
 struct Errors<'a> {
     kinds: &'a [u8],
-    texts: Utf8Texts<'a>,
-    properties: JsonTexts<'a>,
+    texts: TextColumn<'a>,
+    properties: TextColumn<'a>,
     /// For each error the number of errors with properties before it.
     property_ordinals: Vec<u32>,
     /// For each error, where its DEBUG entries start; one more element at the end.
     debug_starts: Vec<u32>,
     debug_ages: Ints<'a>,
-    debug_data: JsonTexts<'a>,
+    debug_data: TextColumn<'a>,
 }
 
 const ERROR_IS_STACK: u8 = 1;
 const ERROR_HAS_PROPERTIES: u8 = 2;
 
 impl<'a> Body<'a> {
-    /// Parses the raw body of the block that `spine` belongs to.
-    pub(crate) fn parse(raw: &'a [u8], spine: &Spine<'_>) -> Result<Self, DecodeError> {
+    /// Parses the raw body of the block that `spine` belongs to: the text columns that records of
+    /// these types need.
+    pub(crate) fn parse(
+        raw: &'a [u8],
+        spine: &Spine<'_>,
+        types: TypeSet,
+    ) -> Result<Self, DecodeError> {
         let counts = spine.counts();
         let cursor = &mut Cursor::new(raw);
         let request_kinds = cursor.bytes("request kinds", counts.of(Family::Request))?;
@@ -63,20 +68,43 @@ impl<'a> Body<'a> {
         let other_method_ordinals = ordinals(spine.method_codes().iter().map(|code| *code == 0));
         let other_methods = spine.method_codes().iter().filter(|code| **code == 0).count();
 
+        let of = |record_type, family, what, content| Column {
+            what,
+            content,
+            count: counts.of(family),
+            wanted: types.contains(record_type),
+        };
+        let failures = TypeSet::EMPTY
+            .with(RecordType::Response)
+            .with(RecordType::ResponseFinished)
+            .with(RecordType::UncaughtException);
+        let of_errors = |what, content, count| Column {
+            what,
+            content,
+            count,
+            wanted: types.intersects(failures),
+        };
+        let rare = TypeSet::from_bits(!failures.bits());
         let texts = [
-            ("methods", other_methods),
-            ("urls", counts.of(Family::Request)),
-            ("request data", counts.of(Family::Meta)),
-            ("request logs", counts.of(Family::RequestLog)),
-            ("worker logs", counts.of(Family::WorkerLog)),
-            ("master logs", counts.of(Family::MasterLog)),
-            ("errors", counts.errors),
-            ("error properties", fixed.with_properties()),
-            ("debug entries", fixed.debug_total()),
-            ("rare records", counts.of(Family::Opaque)),
+            Column {
+                count: other_methods,
+                ..of(RecordType::Request, Family::Request, "methods", Content::Text)
+            },
+            of(RecordType::Request, Family::Request, "urls", Content::Text),
+            of(RecordType::RequestMeta, Family::Meta, "request data", Content::Json),
+            of(RecordType::RequestLog, Family::RequestLog, "request logs", Content::Json),
+            of(RecordType::WorkerLog, Family::WorkerLog, "worker logs", Content::Json),
+            of(RecordType::MasterLog, Family::MasterLog, "master logs", Content::Json),
+            of_errors("errors", Content::Text, counts.errors),
+            of_errors("error properties", Content::Json, fixed.with_properties()),
+            of_errors("debug entries", Content::Json, fixed.debug_total()),
+            Column {
+                wanted: types.intersects(rare),
+                ..of(RecordType::Unknown, Family::Opaque, "rare records", Content::Bytes)
+            },
         ];
         let [
-            methods,
+            other_methods,
             urls,
             metas,
             request_logs,
@@ -91,13 +119,13 @@ impl<'a> Body<'a> {
             request_kinds,
             addresses,
             other_method_ordinals,
-            other_methods: Utf8Texts::new("methods", methods)?,
-            urls: Utf8Texts::new("urls", urls)?,
-            metas: JsonTexts::new("request data", metas)?,
-            request_logs: JsonTexts::new("request logs", request_logs)?,
-            worker_logs: JsonTexts::new("worker logs", worker_logs)?,
-            master_logs: JsonTexts::new("master logs", master_logs)?,
-            errors: fixed.with_texts(errors, properties, debug)?,
+            other_methods,
+            urls,
+            metas,
+            request_logs,
+            worker_logs,
+            master_logs,
+            errors: fixed.with_texts(errors, properties, debug),
             opaque,
         })
     }
@@ -115,50 +143,54 @@ impl<'a> Body<'a> {
         let shape = shape::shape(byte).ok_or(invalid.clone())?;
         let own = place.family as usize;
         let request = spine.request_id(place);
-        let error = || shape.has_error.then(|| self.errors.get(place.error as usize, time));
+        let error =
+            || shape.has_error.then(|| self.errors.get(place.error as usize, time)).transpose();
         let log = |source, data| Event::Log { source, level: shape.level, data };
         Ok(match shape.family {
-            Family::Request => Event::Request(self.request(spine, place)),
-            Family::Meta => Event::RequestMeta { request, data: self.metas.get(own) },
+            Family::Request => Event::Request(self.request(spine, place)?),
+            Family::Meta => Event::RequestMeta { request, data: self.metas.json(own)? },
             Family::Response => {
                 let (bytes, duration_us) = spine.response_measures(place);
                 let expected = byte == shape::RESPONSE_EXPECTED_ERROR;
-                let (status, error) = (spine.status(place), error());
+                let (status, error) = (spine.status(place), error()?);
                 let response = Response { request, status, error, expected, bytes, duration_us };
                 Event::Response(response)
             }
             Family::Finished => {
                 let (bytes, duration_us) = spine.finished_measures(place);
-                let error = error();
+                let error = error()?;
                 Event::ResponseFinished(ResponseFinished { request, error, bytes, duration_us })
             }
-            Family::RequestLog => log(LogSource::Request(request), self.request_logs.get(own)),
-            Family::WorkerLog => log(LogSource::Worker, self.worker_logs.get(own)),
-            Family::MasterLog => log(LogSource::Master, self.master_logs.get(own)),
-            Family::Bare => match error() {
+            Family::RequestLog => log(LogSource::Request(request), self.request_logs.json(own)?),
+            Family::WorkerLog => log(LogSource::Worker, self.worker_logs.json(own)?),
+            Family::MasterLog => log(LogSource::Master, self.master_logs.json(own)?),
+            Family::Bare => match error()? {
                 Some(error) if byte == shape::MASTER_EXCEPTION => {
                     Event::UncaughtException { process: Process::Master, error }
                 }
                 Some(error) => Event::UncaughtException { process: Process::Worker, error },
                 None => Event::Lifecycle(lifecycle(byte).ok_or(invalid)?),
             },
-            Family::Opaque => opaque::decode(byte, self.opaque.bytes(own))?,
+            Family::Opaque => opaque::decode(byte, self.opaque.bytes(own)?)?,
         })
     }
 
-    fn request(&self, spine: &Spine<'_>, place: Place) -> Request<'a> {
+    fn request(&self, spine: &Spine<'_>, place: Place) -> Result<Request<'a>, DecodeError> {
         let own = place.family as usize;
-        let method = spine.method(place).unwrap_or_else(|| {
-            let ordinal = self.other_method_ordinals.get(own).copied().unwrap_or(0);
-            Method::Other(self.other_methods.get(ordinal as usize))
-        });
-        Request {
+        let method = match spine.method(place) {
+            Some(known) => known,
+            None => {
+                let ordinal = self.other_method_ordinals.get(own).copied().unwrap_or(0);
+                Method::Other(self.other_methods.text(ordinal as usize)?)
+            }
+        };
+        Ok(Request {
             request: spine.request_id(place),
             ip: self.addresses.get(own).copied().flatten(),
             http_version: HttpVersion::from_bits(self.request_kinds.get(own).copied().unwrap_or(0)),
             method,
-            url: self.urls.get(own),
-        }
+            url: self.urls.text(own)?,
+        })
     }
 }
 
@@ -198,20 +230,20 @@ fn take_addresses(
 /// Takes the directory of the text columns and then the columns themselves.
 fn take_texts<'a, const N: usize>(
     cursor: &mut Cursor<'a>,
-    columns: [(&'static str, usize); N],
-) -> Result<[Texts<'a>; N], DecodeError> {
+    columns: [Column; N],
+) -> Result<[TextColumn<'a>; N], DecodeError> {
     let mut entries = [0_u64; N];
-    for (entry, (what, count)) in entries.iter_mut().zip(&columns) {
-        if *count > 0 {
-            *entry = cursor.varint(what)?;
+    for (entry, column) in entries.iter_mut().zip(&columns) {
+        if column.count > 0 {
+            *entry = cursor.varint(column.what)?;
         }
     }
-    let mut texts = std::array::from_fn(|_| Texts::default());
-    for ((column, entry), (what, count)) in texts.iter_mut().zip(entries).zip(columns) {
-        if count > 0 {
-            let length = usize::try_from(entry >> 1).unwrap_or(usize::MAX);
-            let bytes = cursor.bytes(what, length)?;
-            *column = Texts::parse(what, bytes, entry & 1 == 1, count)?;
+    let mut texts = std::array::from_fn(|_| TextColumn::default());
+    for ((text, column), entry) in texts.iter_mut().zip(columns).zip(entries) {
+        let length = usize::try_from(entry >> 1).unwrap_or(usize::MAX);
+        let bytes = cursor.bytes(column.what, length)?;
+        if column.wanted && column.count > 0 {
+            *text = column.parse(bytes, entry & 1 == 1)?;
         }
     }
     Ok(texts)
@@ -263,66 +295,114 @@ impl<'a> ErrorsFixed<'a> {
 
     fn with_texts(
         self,
-        texts: Texts<'a>,
-        properties: Texts<'a>,
-        debug: Texts<'a>,
-    ) -> Result<Errors<'a>, DecodeError> {
+        texts: TextColumn<'a>,
+        properties: TextColumn<'a>,
+        debug_data: TextColumn<'a>,
+    ) -> Errors<'a> {
         let property_ordinals =
             ordinals(self.kinds.iter().map(|kind| kind & ERROR_HAS_PROPERTIES != 0));
-        Ok(Errors {
+        Errors {
             kinds: self.kinds,
-            texts: Utf8Texts::new("errors", texts)?,
-            properties: JsonTexts::new("error properties", properties)?,
+            texts,
+            properties,
             property_ordinals,
             debug_starts: self.debug_starts,
             debug_ages: self.debug_ages,
-            debug_data: JsonTexts::new("debug entries", debug)?,
-        })
+            debug_data,
+        }
     }
 }
 
 impl<'a> Errors<'a> {
     /// The error with this number, of a record at `time`.
-    fn get(&self, index: usize, time: Timestamp) -> ErrorInfo<'a> {
+    fn get(&self, index: usize, time: Timestamp) -> Result<ErrorInfo<'a>, DecodeError> {
         let kind = self.kinds.get(index).copied().unwrap_or(0);
-        let properties = (kind & ERROR_HAS_PROPERTIES != 0).then(|| {
+        let properties = if kind & ERROR_HAS_PROPERTIES == 0 {
+            None
+        } else {
             let ordinal = self.property_ordinals.get(index).copied().unwrap_or(0);
-            self.properties.get(ordinal as usize)
-        });
+            Some(self.properties.json(ordinal as usize)?)
+        };
         let start = self.debug_starts.get(index).map_or(0, |start| *start as usize);
         let end = self.debug_starts.get(index + 1).map_or(0, |end| *end as usize);
-        let debug: Vec<_> = (start..end)
-            .map(|entry| DebugEntry {
-                time: time
-                    .saturating_add_micros(unzigzag(self.debug_ages.get(entry)).saturating_neg()),
-                data: self.debug_data.get(entry),
-            })
-            .collect();
-        ErrorInfo {
+        let entry = |entry| {
+            let age = unzigzag(self.debug_ages.get(entry));
+            let time = time.saturating_add_micros(age.saturating_neg());
+            Ok(DebugEntry { time, data: self.debug_data.json(entry)? })
+        };
+        let debug = (start..end).map(entry).collect::<Result<Vec<_>, DecodeError>>()?;
+        Ok(ErrorInfo {
             kind: if kind & ERROR_IS_STACK == 0 { ErrorKind::Value } else { ErrorKind::Stack },
-            text: self.texts.get(index),
+            text: self.texts.text(index)?,
             properties,
             debug: Cow::Owned(debug),
+        })
+    }
+}
+
+/// What the texts of a column are.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    Bytes,
+    /// UTF-8.
+    Text,
+    /// JSON on one line: UTF-8 without control characters.
+    Json,
+}
+
+/// What is known of a text column before its bytes are looked at.
+struct Column {
+    what: &'static str,
+    content: Content,
+    count: usize,
+    wanted: bool,
+}
+
+impl Column {
+    /// Parses and checks the column as a whole.
+    fn parse(self, bytes: &[u8], with_lengths: bool) -> Result<TextColumn<'_>, DecodeError> {
+        let what = self.what;
+        let texts = Texts::parse(what, bytes, with_lengths, self.count)?;
+        if let Content::Bytes = self.content {
+            return Ok(TextColumn::Bytes(texts));
+        }
+        let texts = Utf8Texts::new(what, texts)?;
+        match self.content {
+            Content::Json if !texts.is_free_of_controls() => {
+                Err(DecodeError::Invalid { what, found: 0 })
+            }
+            _ => Ok(TextColumn::Text(texts)),
         }
     }
 }
 
-/// A column of JSON values, checked to have no control characters.
+/// The texts of a column, or nothing where no record that is wanted has one.
 #[derive(Debug, Default)]
-struct JsonTexts<'a>(Utf8Texts<'a>);
+enum TextColumn<'a> {
+    #[default]
+    Unparsed,
+    Bytes(Texts<'a>),
+    Text(Utf8Texts<'a>),
+}
 
-impl<'a> JsonTexts<'a> {
-    fn new(what: &'static str, texts: Texts<'a>) -> Result<Self, DecodeError> {
-        let texts = Utf8Texts::new(what, texts)?;
-        if texts.is_free_of_controls() {
-            Ok(Self(texts))
-        } else {
-            Err(DecodeError::Invalid { what, found: 0 })
+impl<'a> TextColumn<'a> {
+    fn bytes(&self, index: usize) -> Result<&'a [u8], DecodeError> {
+        match self {
+            Self::Bytes(texts) => Ok(texts.bytes(index)),
+            Self::Text(texts) => Ok(texts.get(index).as_bytes()),
+            Self::Unparsed => Err(DecodeError::Unparsed),
         }
     }
 
-    fn get(&self, index: usize) -> Json<'a> {
-        // The whole column was checked when it was parsed.
-        Json::from_checked(self.0.get(index))
+    fn text(&self, index: usize) -> Result<&'a str, DecodeError> {
+        match self {
+            Self::Text(texts) => Ok(texts.get(index)),
+            Self::Bytes(_) | Self::Unparsed => Err(DecodeError::Unparsed),
+        }
+    }
+
+    /// The text as JSON; only of columns whose content was checked to be that.
+    fn json(&self, index: usize) -> Result<Json<'a>, DecodeError> {
+        self.text(index).map(Json::from_checked)
     }
 }

@@ -122,6 +122,19 @@ impl SegmentBuilder {
         self.append(&bytes, now, now);
     }
 
+    /// Appends a ping whose claims are about the offset `covered`.
+    pub(super) fn ping_about(&mut self, writer: &Writer, covered: usize, now: i64, floor: i64) {
+        let claims = Claims {
+            covered: covered as u64,
+            now: time(now),
+            watermark: time(floor),
+            roster: Vec::new(),
+        };
+        let bytes = self.ping_bytes(writer.origin, writer.time, writer.sequence, &claims);
+        let now = time(writer.time).as_micros();
+        self.append(&bytes, now, now);
+    }
+
     fn ping_bytes(&self, origin: Origin, now: i64, sequence: u64, claims: &Claims) -> Vec<u8> {
         let mut bytes = Vec::new();
         claims.encode_ping(origin, time(now), sequence, self.marker, &mut bytes);

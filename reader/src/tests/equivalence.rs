@@ -121,9 +121,9 @@ pub(super) fn check(seed: u64, segments: &[(u64, Vec<u8>)], snapshot: &Snapshot,
         let expected: Vec<_> = all.iter().take(limit).map(|known| known.line.as_str()).collect();
         same(&lines(snapshot, &query).0, &expected, &context);
 
-        let is_third = |row: &Row<'_>| row.sequence() % 3 == 0;
+        let is_third = |row: &Row<'_>| row.sequence().is_multiple_of(3);
         query.filter.predicate = Some(&is_third);
-        let thirds = all.iter().filter(|known| known.sequence % 3 == 0).take(limit);
+        let thirds = all.iter().filter(|known| known.sequence.is_multiple_of(3)).take(limit);
         let expected: Vec<_> = thirds.map(|known| known.line.as_str()).collect();
         same(&lines(snapshot, &query).0, &expected, &format!("predicate, {context}"));
 
@@ -262,7 +262,7 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 /// Counts trust headers and spines, so they may count records of blocks whose bodies are damaged.
 #[test]
 fn answers_about_damaged_histories_are_those_of_the_model() {
-    for seed in 0..8000 {
+    for seed in 0..100 {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

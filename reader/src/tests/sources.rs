@@ -1,1 +1,200 @@
-//! Where the bytes come from does not matter.
+//! Where the bytes come from does not matter, and what becomes of files meanwhile is told.
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logq_testkit::cluster::{Cluster, ClusterOptions};
+use tempfile::TempDir;
+
+use super::cluster::{Troubles, cluster};
+use super::equivalence::{check, in_memory, lines};
+use crate::report::Cause;
+use crate::segment::Segment;
+use crate::source::{Access, Ahead, Bytes, FileSource, Source};
+use crate::{OpenError, Order, Query, Snapshot};
+
+/// Writes segments to a new directory, in reverse, so that its order tells nothing.
+fn store(segments: &[(u64, Vec<u8>)]) -> TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    for (number, bytes) in segments.iter().rev() {
+        let name = logq_format::segment_name(*number, super::cluster::time(0));
+        fs::write(scratch.path().join(name), bytes).unwrap();
+    }
+    scratch
+}
+
+fn paths(directory: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// A snapshot of files that are read in this way.
+fn by(directory: &Path, access: Access, keep: bool) -> Snapshot {
+    let open = |path: &PathBuf| {
+        let source = FileSource::open(path, access, keep).unwrap();
+        Segment::new(path.clone(), 0, Box::new(source))
+    };
+    Snapshot::of_segments(paths(directory).iter().map(open).collect())
+}
+
+/// A segment that is read one byte at a time.
+#[derive(Debug)]
+struct Trickle(Vec<u8>);
+
+impl Source for Trickle {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>, mut buffer: Vec<u8>) -> Result<Bytes<'_>, Cause> {
+        buffer.clear();
+        for offset in range {
+            let byte = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset));
+            buffer.extend(byte);
+        }
+        Ok(Bytes::Owned(buffer))
+    }
+
+    fn ahead(&self) -> Ahead {
+        Ahead::Costly
+    }
+}
+
+#[test]
+fn all_sources_give_the_same_answers() {
+    for seed in 0..8 {
+        let segments = cluster(seed, Troubles { torn: true, twice: true, ..Troubles::default() });
+        let scratch = store(&segments);
+        let opened = Snapshot::open(&[scratch.path()]).unwrap();
+        check(seed, &segments, &opened, true);
+        for access in [Access::Read, Access::Map] {
+            for keep in [true, false] {
+                check(seed, &segments, &by(scratch.path(), access, keep), true);
+            }
+        }
+        let trickle = |(_, bytes): &(u64, Vec<u8>)| {
+            Segment::new(PathBuf::new(), 0, Box::new(Trickle(bytes.clone())))
+        };
+        let trickle = Snapshot::of_segments(segments.iter().map(trickle).collect());
+        check(seed, &segments, &trickle, true);
+    }
+}
+
+#[test]
+fn single_segments_and_several_stores_are_read_together() {
+    let segments = cluster(77, Troubles::default());
+    let (all, _) = lines(&in_memory(&segments), &Query::default());
+    let (one, two) = (store(&segments[..1]), store(&segments[1..]));
+    let snapshot = Snapshot::open(&[one.path(), two.path()]).unwrap();
+    assert_eq!(lines(&snapshot, &Query::default()).0, all);
+    let mut files = paths(one.path());
+    files.extend(paths(two.path()));
+    files.reverse();
+    assert_eq!(lines(&Snapshot::open(&files).unwrap(), &Query::default()).0, all);
+    // The same store twice: each record once.
+    let snapshot = Snapshot::open(&[one.path(), two.path(), one.path()]).unwrap();
+    assert_eq!(lines(&snapshot, &Query::default()).0, all);
+}
+
+#[test]
+fn files_truncated_after_opening_are_told() {
+    let options = ClusterOptions { seed: 4, ..ClusterOptions::default() };
+    let segments = Cluster::generate(&options).segments;
+    let (all, _) = lines(&in_memory(&segments), &Query::default());
+    for access in [Access::Read, Access::Map] {
+        for order in [Order::Ascending, Order::Descending] {
+            for keep in [0, 100, 256, 700, 4000] {
+                let scratch = store(&segments);
+                let snapshot = by(scratch.path(), access, true);
+                let victim = paths(scratch.path()).remove(0);
+                File::options().write(true).open(&victim).unwrap().set_len(keep).unwrap();
+                let query = Query { order, ..Query::default() };
+                let (found, report) = lines(&snapshot, &query);
+                let context = format!("{access:?}, {order:?}, {keep}");
+                assert!(found.iter().all(|line| all.contains(line)), "{context}");
+                assert!(found.len() < all.len(), "{context}");
+                let gap = report.gaps.iter().find(|gap| gap.path == victim).unwrap();
+                assert!(gap.range.end > keep, "{context}: {gap:?}");
+                snapshot.count(&query).unwrap();
+                snapshot.summary().unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn files_deleted_after_opening_are_read_while_they_are_open_and_told_otherwise() {
+    let segments = cluster(12, Troubles::default());
+    let (all, _) = lines(&in_memory(&segments), &Query::default());
+    let scratch = store(&segments);
+    let (kept, closed) =
+        (by(scratch.path(), Access::Map, true), by(scratch.path(), Access::Read, false));
+    let deleted = paths(scratch.path());
+    deleted.iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(lines(&kept, &Query::default()).0, all);
+    let (found, report) = lines(&closed, &Query::default());
+    assert!(found.is_empty());
+    assert_eq!(report.gaps.len(), deleted.len());
+    assert!(report.gaps.iter().all(|gap| gap.cause == Cause::Vanished), "{:?}", report.gaps);
+}
+
+#[test]
+fn what_is_no_store_is_refused_with_a_way_out() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name);
+    let error = |path: &Path| Snapshot::open(&[path]).unwrap_err();
+    assert!(Snapshot::open(&[scratch.path()]).unwrap().is_empty(), "an empty store");
+    fs::write(path("writers.lock"), "").unwrap();
+    fs::write(path(".0123.new"), "").unwrap();
+    assert!(Snapshot::open(&[scratch.path()]).unwrap().is_empty(), "one that was just created");
+
+    let missing = error(&path("nowhere"));
+    assert!(matches!(missing, OpenError::NoSuchPath { .. }));
+    assert!(missing.to_string().ends_with("a store is a directory of *.logq files"), "{missing}");
+
+    fs::write(path("access.log"), "127.0.0.1 - - [03/Feb/2026]\n").unwrap();
+    let text = error(&path("access.log")).to_string();
+    assert!(text.contains("not a store but a text file"), "{text}");
+    let others = error(scratch.path()).to_string();
+    assert!(others.contains("a directory of 1 other file;"), "{others}");
+    fs::write(path("records.gz"), [0x1F, 0x8B, 8]).unwrap();
+    assert!(error(&path("records.gz")).to_string().contains("compressed with gzip"));
+
+    let segments = cluster(3, Troubles::default());
+    fs::write(path("renamed"), &segments[0].1).unwrap();
+    assert!(!Snapshot::open(&[path("renamed")]).unwrap().is_empty(), "known by its first bytes");
+}
+
+#[test]
+fn a_pool_of_one_thread_suffices_even_from_within() {
+    let segments = cluster(21, Troubles::default());
+    let snapshot = in_memory(&segments);
+    let (all, _) = lines(&snapshot, &Query::default());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(pool.install(|| lines(&snapshot, &Query::default()).0), all);
+}
+
+#[test]
+fn a_panic_of_the_caller_comes_back_to_the_caller() {
+    let snapshot = in_memory(&cluster(21, Troubles::default()));
+    let scan = || {
+        let fold = |()| std::ops::ControlFlow::Continue(());
+        snapshot.scan(&Query::default(), |_| panic!("of the caller"), fold)
+    };
+    assert!(catch_unwind(AssertUnwindSafe(scan)).is_err());
+    assert!(!lines(&snapshot, &Query::default()).0.is_empty(), "and the snapshot is as before");
+}
+
+#[test]
+fn a_segment_in_memory_is_shared_not_copied() {
+    let bytes: Arc<[u8]> = cluster(3, Troubles::default())[0].1.clone().into();
+    let source: &dyn Source = &bytes;
+    let read = source.read(10..20, Vec::new()).unwrap();
+    assert!(std::ptr::eq(&raw const read[0], &raw const bytes[10]));
+    assert_eq!(source.read(bytes.len() - 5..u64::MAX, Vec::new()).unwrap().len(), 5);
+}

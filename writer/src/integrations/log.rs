@@ -1,7 +1,7 @@
 //! The `log` facade on a logger: its messages become LOG records.
 //!
 //! ```
-//! use logq_writer::log::{LogOptions, init};
+//! use logq_writer::integrations::log::{LogOptions, init};
 //! use logq_writer::{LoggerOptions, MasterLogger};
 //!
 //! # let scratch = tempfile::tempdir()?;

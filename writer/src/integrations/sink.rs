@@ -15,7 +15,8 @@ use crate::{MasterLogger, WorkerLogger};
 /// The logger of a process, be it the master or a worker.
 ///
 /// ```
-/// # use logq_writer::{LoggerOptions, MasterLogger, ProcessLogger};
+/// # use logq_writer::integrations::ProcessLogger;
+/// # use logq_writer::{LoggerOptions, MasterLogger};
 /// # let store = tempfile::tempdir()?;
 /// let master = MasterLogger::open(store.path(), LoggerOptions::default())?;
 /// let logger = ProcessLogger::from(&master);

@@ -3,7 +3,7 @@
 //! ```
 //! use axum::routing::get;
 //! use axum::{Extension, Router};
-//! use logq_writer::tower::RequestLogLayer;
+//! use logq_writer::integrations::tower::RequestLogLayer;
 //! use logq_writer::{LoggerOptions, RequestLogger, WorkerId, WorkerLogger};
 //!
 //! async fn cart(Extension(log): Extension<RequestLogger>) -> &'static str {
@@ -63,7 +63,8 @@
 //!
 //! What is inside of this layer is logged as the service did it, what is outside is not seen. A layer
 //! that turns panics (`tower_http::catch_panic`), time limits or overload into responses belongs
-//! inside, to be logged with its response: in axum, add it before this one. With
+//! inside, to be logged with its response: in axum, add it before this one. Such a layer may have a
+//! hook to make the response (`CatchPanicLayer::custom`), where a [`Failure`] tells the cause. With
 //! [`WorkerLogger::log_panics`] a panic is also an UNCAUGHT_EXCEPTION with its backtrace, in either
 //! case.
 //!
@@ -133,7 +134,7 @@ impl RequestLogLayer {
     /// ```
     /// # use std::net::SocketAddr;
     /// use axum::extract::ConnectInfo;
-    /// # use logq_writer::tower::RequestLogLayer;
+    /// # use logq_writer::integrations::tower::RequestLogLayer;
     /// # fn layer(worker: &logq_writer::WorkerLogger) -> RequestLogLayer {
     ///
     /// RequestLogLayer::new(worker).client_ip(|_, extensions| {
@@ -172,7 +173,7 @@ impl RequestLogLayer {
     }
 
     /// Runs service and body in a span `request` of target `logq` that carries the request, so that
-    /// a [`LogqLayer`](crate::tracing::LogqLayer) makes the events inside records of the request.
+    /// a [`LogqLayer`](crate::integrations::tracing::LogqLayer) makes the events inside records of the request.
     #[cfg(feature = "tracing")]
     #[must_use]
     pub fn in_spans(mut self) -> Self {

@@ -1,7 +1,7 @@
 //! A layer for `tracing`: events become LOG records.
 //!
 //! ```
-//! use logq_writer::tracing::{LayerOptions, LogqLayer};
+//! use logq_writer::integrations::tracing::{LayerOptions, LogqLayer};
 //! use logq_writer::{LoggerOptions, WorkerId, WorkerLogger};
 //! use tracing_subscriber::prelude::*;
 //!
@@ -114,25 +114,21 @@ impl LogqLayer {
         };
         span.with_subscriber(attach).flatten().is_some()
     }
+}
 
-    fn place<S>(&self, event: &Event<'_>, level: Level, context: &Context<'_, S>) -> Place
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let mut outermost = None;
-        for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(AttachedRequest(request)) = span.extensions().get() {
-                return Place::Request(Arc::clone(request));
-            }
-            outermost = Some(span);
+/// On whose behalf an event in these spans is logged, the innermost first.
+fn place<'a, S: LookupSpan<'a>>(spans: &[SpanRef<'a, S>], level: Level) -> Place {
+    for span in spans {
+        if let Some(AttachedRequest(request)) = span.extensions().get() {
+            return Place::Request(Arc::clone(request));
         }
-        match outermost {
-            // Only these add to what is kept, or take it.
-            Some(span) if level >= Level::Debug || level <= Level::Error => {
-                Place::Span(kept_debug(&span))
-            }
-            _ => Place::Process,
+    }
+    match spans.last() {
+        // Only these add to what is kept, or take it.
+        Some(outermost) if level >= Level::Debug || level <= Level::Error => {
+            Place::Span(kept_debug(outermost))
         }
+        _ => Place::Process,
     }
 }
 
@@ -175,7 +171,8 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let level = level_of(*event.metadata().level());
-        let place = self.place(event, level, &context);
+        let spans: Vec<_> = context.event_scope(event).into_iter().flatten().collect();
+        let place = place(&spans, level);
         let sink = match &place {
             Place::Request(request) => Sink {
                 logger: &request.logger,
@@ -187,7 +184,7 @@ where
         };
         sink.log(level, self.options.write_debug, |extras| EventData {
             event,
-            context: &context,
+            spans: &spans,
             location: self.options.location,
             extras,
         });

@@ -14,7 +14,12 @@ const WORD_AT_MAX: usize = 128;
 /// `[core:error]`), in front of a colon (`error: ...`) or behind `level=` and the like. Other words
 /// are prose. Without such a word, the letter of glog (`E0203 ...`) or the priority of syslog tells.
 pub(in crate::import) fn level_of(line: &str) -> Level {
-    word(line).or_else(|| glog(line)).or_else(|| priority(line)).unwrap_or(Level::Info)
+    told_level(line).unwrap_or(Level::Info)
+}
+
+/// The level that a line of text tells, if it does.
+pub(in crate::import) fn told_level(line: &str) -> Option<Level> {
+    word(line).or_else(|| glog(line)).or_else(|| priority(line))
 }
 
 fn word(line: &str) -> Option<Level> {

@@ -45,7 +45,7 @@ pub(in crate::import) fn words_before_time(text: &str, times: &mut Times) -> usi
 /// In front of it may be: a bracket; the priority of syslog, `<34>` or `<34>1`; a level, a letter
 /// for it or the role of a Redis process; a name and a bar, as composed containers have it; the
 /// client's fields of an access log. A line that starts with white space always continues another.
-pub(super) fn time_of(line: &str, words: usize, times: &mut Times) -> Option<Timestamp> {
+pub(in crate::import) fn time_of(line: &str, words: usize, times: &mut Times) -> Option<Timestamp> {
     let first = line.bytes().next()?;
     if first.is_ascii_whitespace() {
         return None;

@@ -1,6 +1,6 @@
 //! The body of a response.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -9,10 +9,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::exchange::Exchange;
-use super::future::failure_of;
+use crate::Failure;
 
 pin_project! {
-    /// The body of the service inside, unaltered; logs when it ends.
+    /// The body of the service inside, unaltered but for its errors, which are boxed; logs when it
+    /// ends.
     #[derive(Default)]
     pub struct LoggedBody<B> {
         // Dropped first: what it still logs comes before the end.
@@ -32,23 +33,24 @@ impl<B> LoggedBody<B> {
 impl<B> Body for LoggedBody<B>
 where
     B: Body,
-    B::Error: Display + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Data = B::Data;
-    type Error = B::Error;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, Self::Error>>> {
         let mut this = self.project();
         let Some(exchange) = this.exchange.as_mut() else {
-            return this.inner.poll_frame(context);
+            return this.inner.poll_frame(context).map_err(Into::into);
         };
         let frame = ready!(exchange.run(|| this.inner.as_mut().poll_frame(context)));
+        let frame = frame.map(|frame| frame.map_err(Into::into));
         match &frame {
             None => exchange.finish(None),
-            Some(Err(error)) => exchange.finish(Some(failure_of(error))),
+            Some(Err(error)) => exchange.finish(Some(Failure::from_error(error.as_ref()))),
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     exchange.count(data.remaining());

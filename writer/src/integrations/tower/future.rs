@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use super::body::LoggedBody;
 use super::exchange::{BodyLen, Exchange};
 use crate::Failure;
+use crate::failure::displayed;
 
 pin_project! {
     /// Resolves to the response of the service inside, once it is logged.
@@ -68,13 +69,10 @@ where
 
 /// The error with its sources as far as its type shows them: boxed errors do, others only by what
 /// they display.
-pub(super) fn failure_of<E: Display + 'static>(error: &E) -> Failure {
+fn failure_of<E: Display + 'static>(error: &E) -> Failure {
     let any: &dyn Any = error;
     if let Some(error) = any.downcast_ref::<Box<dyn Error + Send + Sync>>() {
         return Failure::from_error(error.as_ref());
     }
-    let mut text = String::new();
-    // Writing to a String cannot fail; of an error that refuses to be told, there is what it wrote.
-    let _ = write!(text, "{error}");
-    Failure::from_stack(text)
+    Failure::from_stack(displayed(error))
 }

@@ -15,7 +15,7 @@ impl RequestSpan {
         }
         // At ERROR, so that a filter by level hides events but not whose they are.
         let span = tracing::error_span!(target: "logq", "request");
-        crate::tracing::LogqLayer::attach(&span, request.clone());
+        crate::integrations::tracing::LogqLayer::attach(&span, request.clone());
         Self(span)
     }
 

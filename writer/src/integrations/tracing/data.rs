@@ -5,27 +5,24 @@ use std::fmt;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
+use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::{ExtensionsMut, LookupSpan};
+use tracing_subscriber::registry::{ExtensionsMut, LookupSpan, SpanRef};
 
 use crate::failure::error_text;
 use crate::integrations::fields::{Fields, Float, Text};
 use crate::integrations::sink::Extras;
 
 /// An event with all that is known around it.
-pub(super) struct EventData<'a, S> {
+pub(super) struct EventData<'a, 's, S: LookupSpan<'s>> {
     pub(super) event: &'a Event<'a>,
-    pub(super) context: &'a Context<'a, S>,
+    /// The spans around it, the innermost first.
+    pub(super) spans: &'a [SpanRef<'s, S>],
     pub(super) location: bool,
     pub(super) extras: Extras,
 }
 
-impl<S> Serialize for EventData<'_, S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+impl<'s, S: LookupSpan<'s>> Serialize for EventData<'_, 's, S> {
     fn serialize<T: Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
         let mut fields = Fields::new(serializer.serialize_map(None)?);
         let mut own = Typed(EventFields { fields: &mut fields, outcome: Ok(()) });
@@ -41,22 +38,10 @@ where
                 fields.put("line", &line)?;
             }
         }
-        self.put_spans(&mut fields)?;
-        self.extras.put_into(&mut fields)?;
-        fields.end()
-    }
-}
-
-impl<S> EventData<'_, S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn put_spans<M: SerializeMap>(&self, fields: &mut Fields<'static, M>) -> Result<(), M::Error> {
-        if self.context.event_span(self.event).is_none() {
-            return Ok(());
+        if !self.spans.is_empty() {
+            fields.put("span", &Text(SpanNames(self.spans)))?;
         }
-        fields.put("span", &Text(SpanNames(self)))?;
-        for span in self.context.event_scope(self.event).into_iter().flatten() {
+        for span in self.spans {
             // The values were made when they were recorded: no foreign code runs under the lock.
             if let Some(SpanFields(values)) = span.extensions().get() {
                 for (name, value) in values {
@@ -64,21 +49,17 @@ where
                 }
             }
         }
-        Ok(())
+        self.extras.put_into(&mut fields)?;
+        fields.end()
     }
 }
 
-/// The names of the spans around an event, the outermost first.
-struct SpanNames<'a, S>(&'a EventData<'a, S>);
+/// The names of spans, the last of the slice first: it is the outermost.
+struct SpanNames<'a, 's, S: LookupSpan<'s>>(&'a [SpanRef<'s, S>]);
 
-impl<S> fmt::Display for SpanNames<'_, S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+impl<'s, S: LookupSpan<'s>> fmt::Display for SpanNames<'_, 's, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let EventData { event, context, .. } = self.0;
-        let scope = context.event_scope(event).into_iter().flat_map(|scope| scope.from_root());
-        for (index, span) in scope.enumerate() {
+        for (index, span) in self.0.iter().rev().enumerate() {
             f.write_str(if index == 0 { "" } else { ":" })?;
             f.write_str(span.name())?;
         }

@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-cargo test --workspace --locked "$@"
+cargo test --workspace --all-features --locked "$@"
 cargo test --manifest-path fuzz/Cargo.toml --locked "$@"

@@ -7,6 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use logq_format::WorkerId;
 
+use crate::limit::SizeLimit;
+
 /// Print records of a store, or of single segments, in the order of time
 #[derive(Debug, Parser)]
 #[command(
@@ -207,6 +209,9 @@ pub(crate) struct IngestArguments {
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub(crate) format: LineFormat,
 
+    #[command(flatten)]
+    pub(crate) limit: LimitArguments,
+
     /// Do not tell in the end how many lines there were
     #[arg(short, long)]
     pub(crate) quiet: bool,
@@ -241,6 +246,9 @@ pub(crate) struct RunArguments {
     )]
     pub(crate) worker: u32,
 
+    #[command(flatten)]
+    pub(crate) limit: LimitArguments,
+
     /// Also print what the program prints
     #[arg(long)]
     pub(crate) tee: bool,
@@ -248,6 +256,15 @@ pub(crate) struct RunArguments {
     /// The program and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+/// How large a store may get that is written to.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LimitArguments {
+    /// How large the store may be: beyond, its oldest segments are deleted; or `none` [default:
+    /// 2GiB, and `none` for a store that is larger already]
+    #[arg(long = "size-limit", value_name = "SIZE")]
+    pub(crate) size: Option<SizeLimit>,
 }
 
 const RUN_NOTES: &str = "\

@@ -15,8 +15,9 @@ use nix::sys::signal::Signal;
 use crate::args::IngestArguments;
 use crate::exit::Exit;
 use crate::import::LineParser;
+use crate::limit;
 use crate::live_lines::{
-    Pump, Pumped, Recorder, Signals, Source, Stopper, Stream, end_by, ignored,
+    LastRecordsLost, Pump, Pumped, Recorder, Signals, Source, Stopper, Stream, end_by,
 };
 
 /// Signals that ask for the end.
@@ -28,14 +29,14 @@ const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// a second to say its last words; after the interrupt key, which reaches all of it, as long as it
 /// takes. A second signal ends it with what is there.
 pub(crate) fn run(arguments: &IngestArguments) -> anyhow::Result<Exit> {
-    let is_ignored = ignored();
-    let ending: Vec<_> = ENDING.into_iter().filter(|signal| !is_ignored(*signal)).collect();
-    let signals = Signals::block(&ending).context("cannot wait for signals")?;
+    let signals = Signals::catch(&ENDING).context("cannot wait for signals")?;
     let store = &arguments.store;
     // As with imports, one worker stands for all foreign processes.
     let worker = WorkerId::new(1).context("worker numbers begin below 1")?;
     let log = WorkerLogger::open(store, worker, LoggerOptions::default())
         .with_context(|| format!("cannot write to the store {}", store.display()))?;
+
+    let _manager = limit::manage(store, arguments.limit.size)?;
 
     let stdin = io::stdin();
     let pipe = stdin.as_fd().try_clone_to_owned().context("cannot read standard input")?;
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &IngestArguments) -> anyhow::Result<Exit> {
     thread::Builder::new().name("signals".to_owned()).spawn(|| watch.run())?;
 
     let pumped = pump.run();
-    log.close().context("the last records are lost")?;
+    log.close().map_err(LastRecordsLost)?;
     if !arguments.quiet {
         eprintln!("logq: {} lines became {} records", pumped.lines, pumped.records);
     }

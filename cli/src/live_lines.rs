@@ -12,6 +12,10 @@
 //! line that does not, or after a tenth of a second of silence. Records keep the order in which
 //! their first lines arrived, across streams.
 //!
+//! A record gets its time when it is complete: that of its arrival, give or take that silence. The
+//! time that a line tells itself stays in the data, since a writer's times never decrease and readers
+//! rely on it.
+//!
 //! How lines are parsed is `import`'s business; what a logger does with a record, `logq-writer`'s.
 
 mod join;
@@ -22,11 +26,11 @@ mod tee;
 mod trace;
 
 use logq_format::{Level, RequestId};
-use logq_writer::WorkerLogger;
+use logq_writer::{FlushError, WorkerLogger};
 use serde_json::value::RawValue;
 
 pub(crate) use self::pump::{Pump, Pumped, Source, Stopper};
-pub(crate) use self::signals::{Received, Signals, end_by, ignored};
+pub(crate) use self::signals::{Received, Signals, end_by};
 pub(crate) use self::tee::Tee;
 
 /// A stream of lines.
@@ -52,6 +56,11 @@ pub(crate) struct LineRecord {
 /// A logger drops records when the disk is slow and its queue is full. Here there is someone who can
 /// wait: with this, a program that prints faster than the disk writes finds its pipe full instead.
 const FLUSH_BYTES: usize = 16 << 20;
+
+/// Says that a logger could not write its last records when it was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the last records are lost: cannot write to {}: {}", _0.path.display(), _0.message)]
+pub(crate) struct LastRecordsLost(pub(crate) FlushError);
 
 /// Hands records to a logger.
 pub(crate) struct Recorder {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! args  ->  verb (query, import, ingest, run, stats)  ->  output  ->  exit code
-//!            when, nearest, selection; live_lines          short, json, cat; escape, style
+//!            when, nearest, selection; live_lines, limit   short, json, cat; escape, style
 //! ```
 //!
 //! Data goes to standard output, everything else to standard error.
@@ -12,6 +12,7 @@ mod exit;
 mod import;
 mod import_verb;
 mod ingest_verb;
+mod limit;
 mod live_lines;
 mod marks;
 mod nearest;

@@ -26,7 +26,8 @@ use nix::sys::signal::Signal;
 use crate::args::{LineFormat, RunArguments};
 use crate::exit::Exit;
 use crate::import::LineParser;
-use crate::live_lines::{Pump, Recorder, Signals, Source, Stopper, Stream, Tee};
+use crate::limit;
+use crate::live_lines::{LastRecordsLost, Pump, Recorder, Signals, Source, Stopper, Stream, Tee};
 use crate::output::escape;
 
 mod keeper;
@@ -46,8 +47,9 @@ const FORWARDED: [Signal; 6] = [
 /// Runs the program to its end and answers as it does.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<Exit> {
     let waited: Vec<_> = FORWARDED.into_iter().chain([Signal::SIGCHLD]).collect();
-    let signals = Signals::block(&waited).context("cannot wait for signals")?;
+    let signals = Signals::catch(&waited).context("cannot wait for signals")?;
     let logs = Logs::open(arguments)?;
+    let _manager = limit::manage(&arguments.to, arguments.limit.size)?;
     logs.master.starting_up();
     let mut child = match spawn(arguments) {
         Ok(child) => child,
@@ -127,12 +129,10 @@ impl Logs {
 
     fn ended(&self, status: ExitStatus) {
         let signal = status.signal().map(signal_name);
-        // Everything that the program said comes before its end.
-        let flushed = self.worker.flush();
+        // What the program said is to be in the store before its end. Should it fail, closing says
+        // so once more.
+        let _ = self.worker.flush();
         self.master.worker_exited(self.number, status.code(), signal.as_deref());
-        if let Err(error) = flushed {
-            eprintln!("logq: {error}");
-        }
         self.close();
     }
 
@@ -140,7 +140,7 @@ impl Logs {
         self.master.shutting_down_completed();
         for closed in [self.worker.close(), self.master.close()] {
             if let Err(error) = closed {
-                eprintln!("logq: the last records are lost: {error}");
+                eprintln!("logq: {}", LastRecordsLost(error));
             }
         }
     }
@@ -184,7 +184,7 @@ fn keep(
 ) -> io::Result<Receiver<ExitStatus>> {
     let (sender, status) = mpsc::channel();
     let keeper = Keeper::new(child, stopper, master, sender);
-    thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(&signals))?;
+    thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(signals))?;
     Ok(status)
 }
 

@@ -241,3 +241,24 @@ const LOCK: libc::c_short = libc::F_WRLCK as libc::c_short;
 const UNLOCK: libc::c_short = libc::F_UNLCK as libc::c_short;
 #[expect(clippy::cast_possible_truncation, reason = "the constants are 0, 1 and 2")]
 const FROM_START: libc::c_short = libc::SEEK_SET as libc::c_short;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_back_by_its_owner_and_not_by_the_copies_of_forked_children() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        let open = || open_lock_file(&path).unwrap();
+        let file = open();
+        let copies = [(); 2].map(|()| file.try_clone().unwrap());
+        assert!(try_exclusive(&file, 3).unwrap());
+        let held = Held::new(file, 3);
+        let [dropped, kept] = copies;
+        drop(Held { file: dropped, offset: 3, process: std::process::id() + 1 });
+        assert!(is_held(&open(), 3).unwrap());
+        drop(held);
+        assert!(!is_held(&open(), 3).unwrap(), "though a child has the file open: {kept:?}");
+    }
+}

@@ -23,6 +23,8 @@ struct Run {
     /// The earliest and the latest time of its records.
     min: Timestamp,
     max: Timestamp,
+    /// Whether a block of the writer itself tells of it, not only a roster.
+    is_sure: bool,
 }
 
 /// Sequence numbers between two runs.
@@ -40,13 +42,14 @@ impl Continuity {
     pub(crate) fn insert(&mut self, header: &BlockHeader) -> u64 {
         self.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
         let Range { start, end } = sequences(header);
-        self.add(Run { start, end, min: header.min, max: header.max })
+        self.add(Run { start, end, min: header.min, max: header.max, is_sure: true })
     }
 
-    /// Notes that at the time `to` the next number was `next`; everything numbered so or higher has
-    /// the time `floor` or a later one.
+    /// Notes that at the time `to` the next number was `next` or, as rosters may lag behind, a higher
+    /// one; everything numbered so or higher has the time `floor` or a later one.
     pub(crate) fn expect(&mut self, next: u64, floor: Timestamp, to: Timestamp) {
-        self.add(Run { start: next, end: next, min: to.max(floor), max: floor });
+        let run = Run { start: next, end: next, min: to.max(floor), max: floor, is_sure: false };
+        self.add(run);
     }
 
     /// Adds what was seen of the same writer elsewhere.
@@ -73,11 +76,14 @@ impl Continuity {
     }
 
     /// The numbers that have not been seen between those that have.
-    pub(crate) fn holes(&self) -> impl Iterator<Item = Hole> {
+    ///
+    /// With `all_before` everything that was written before has been seen too. Without, what follows
+    /// the number in a roster may have been written before the roster.
+    pub(crate) fn holes(&self, all_before: bool) -> impl Iterator<Item = Hole> {
         let runs: &[Run] = if self.is_sparse { &[] } else { &self.runs };
         runs.windows(2).filter_map(|pair| {
             let [before, after] = pair else { return None };
-            Some(Hole {
+            (all_before || before.is_sure).then(|| Hole {
                 sequence: before.end,
                 records: after.start.saturating_sub(before.end),
                 from: before.max,
@@ -99,6 +105,7 @@ impl Run {
             end: self.end.max(other.end),
             min: self.min.min(other.min),
             max: self.max.max(other.max),
+            is_sure: self.is_sure || other.is_sure,
         }
     }
 }
@@ -130,7 +137,7 @@ mod tests {
             from: Timestamp::from_micros(100),
             to: Timestamp::from_micros(130),
         };
-        assert_eq!(seen.holes().collect::<Vec<_>>(), [hole]);
+        assert_eq!(seen.holes(false).collect::<Vec<_>>(), [hole]);
     }
 
     #[test]
@@ -138,9 +145,9 @@ mod tests {
         let mut seen = Continuity::default();
         seen.insert(&block(0, 5, BlockFlags::NONE));
         assert_eq!(seen.insert(&block(5, 0, BlockFlags::NONE)), 0);
-        assert_eq!(seen.holes().count(), 0, "a ping in its place");
+        assert_eq!(seen.holes(false).count(), 0, "a ping in its place");
         seen.insert(&block(7, 0, BlockFlags::NONE));
-        assert_eq!(seen.holes().map(|hole| hole.records).sum::<u64>(), 2);
+        assert_eq!(seen.holes(false).map(|hole| hole.records).sum::<u64>(), 2);
     }
 
     #[test]
@@ -157,7 +164,7 @@ mod tests {
         seen.insert(&block(0, 5, BlockFlags::NONE));
         seen.insert(&block(9, 5, BlockFlags::SPARSE));
         seen.insert(&block(20, 5, BlockFlags::NONE));
-        assert_eq!(seen.holes().count(), 0);
+        assert_eq!(seen.holes(false).count(), 0);
     }
 
     #[test]
@@ -165,10 +172,16 @@ mod tests {
         let mut seen = Continuity::default();
         seen.insert(&block(0, 5, BlockFlags::NONE));
         seen.expect(5, Timestamp::from_micros(50), Timestamp::from_micros(60));
-        assert_eq!(seen.holes().count(), 0);
+        assert_eq!(seen.holes(false).count(), 0);
         seen.expect(8, Timestamp::from_micros(70), Timestamp::from_micros(90));
         let (from, to) = (Timestamp::from_micros(50), Timestamp::from_micros(90));
-        assert_eq!(seen.holes().collect::<Vec<_>>(), [Hole { sequence: 5, records: 3, from, to }]);
+        assert_eq!(
+            seen.holes(false).collect::<Vec<_>>(),
+            [Hole { sequence: 5, records: 3, from, to }]
+        );
+        seen.insert(&block(12, 1, BlockFlags::NONE));
+        assert_eq!(seen.holes(false).count(), 1, "8 to 11 may have been written before the roster");
+        assert_eq!(seen.holes(true).count(), 2, "unless that has been seen");
     }
 
     proptest! {
@@ -189,8 +202,8 @@ mod tests {
             for (start, records) in shuffled {
                 again.insert(&block(start, records, BlockFlags::NONE));
             }
-            let holes: Vec<_> = seen.holes().collect();
-            prop_assert_eq!(&holes, &again.holes().collect::<Vec<_>>());
+            let holes: Vec<_> = seen.holes(false).collect();
+            prop_assert_eq!(&holes, &again.holes(false).collect::<Vec<_>>());
             for hole in holes {
                 let range = hole.sequence..hole.sequence + hole.records;
                 prop_assert!(!range.is_empty() && range.clone().all(|n| !numbers.contains(&n)));

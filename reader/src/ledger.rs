@@ -9,6 +9,7 @@ use crate::decoder::Findings;
 use crate::hop::{Batch, Hopped, sequences};
 use crate::report::{Cause, Coverage, GAPS_MAX, Gap, Missing, Report, Statistics};
 use crate::segment::Segment;
+use crate::strand::Advance;
 use crate::summary::Survey;
 use crate::timeline::Span;
 
@@ -22,8 +23,10 @@ pub(crate) struct Ledger<'s> {
     gaps_omitted: u64,
     /// For each segment and each writer that has blocks in it, the sequence numbers seen.
     writers: BTreeMap<(usize, WriterId), (Origin, Continuity)>,
-    /// For each segment whether its first and its last block have been seen.
-    edges: Vec<Edges>,
+    /// The intact headers of torn blocks, with their segments.
+    torn: Vec<(usize, BlockHeader)>,
+    /// Which parts of each segment have been seen.
+    seen: Vec<Seen>,
     unknown_blocks: u64,
     unknown_records: u64,
     lost_records: u64,
@@ -32,11 +35,13 @@ pub(crate) struct Ledger<'s> {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Edges {
-    start: bool,
-    end: bool,
-    /// Whether any block has been seen.
+struct Seen {
+    /// Its first block, its last block, any block.
+    first: bool,
+    last: bool,
     any: bool,
+    /// There are blocks between those seen that have not been.
+    in_pieces: bool,
 }
 
 impl<'s> Ledger<'s> {
@@ -48,7 +53,8 @@ impl<'s> Ledger<'s> {
             gaps: Vec::new(),
             gaps_omitted: 0,
             writers: BTreeMap::new(),
-            edges: vec![Edges::default(); segments.len()],
+            torn: Vec::new(),
+            seen: vec![Seen::default(); segments.len()],
             unknown_blocks: 0,
             unknown_records: 0,
             lost_records: 0,
@@ -59,33 +65,31 @@ impl<'s> Ledger<'s> {
 
     /// Notes a segment of which nothing can be read: what writers had in it is missing.
     pub(crate) fn unreadable(&mut self, segment: usize, cause: Cause) {
-        self.edge(segment, true, true);
+        if let Some(seen) = self.seen.get_mut(segment) {
+            (seen.first, seen.last) = (true, true);
+        }
         if let Some(segment) = self.segments.get(segment) {
             let (path, range) = (segment.path().to_owned(), 0..segment.len());
             self.gap(Gap { path, range, cause, origin: None, sequences: None, span: None });
         }
     }
 
-    /// Notes that the first, or the last, block of a segment has been seen.
-    pub(crate) fn edge(&mut self, segment: usize, start: bool, end: bool) {
-        if let Some(edges) = self.edges.get_mut(segment) {
-            edges.start |= start;
-            edges.end |= end;
+    /// Notes which part of a segment has been seen.
+    pub(crate) fn seen(&mut self, segment: usize, advance: &Advance) {
+        if let Some(seen) = self.seen.get_mut(segment) {
+            seen.first |= advance.has_first;
+            seen.last |= advance.has_last;
+            seen.any |= !advance.batch.blocks.is_empty();
+            seen.in_pieces = advance.is_apart;
         }
     }
 
     pub(crate) fn batch(&mut self, segment: usize, batch: &mut Batch) {
         self.statistics.bytes_read += batch.bytes_read;
-        if let Some(edges) = self.edges.get_mut(segment) {
-            edges.any |= !batch.blocks.is_empty();
-        }
         for gap in batch.gaps.drain(..) {
             self.gap(gap);
         }
-        // What a gap with a header says to be lost is not missing besides.
-        for torn in &batch.torn {
-            self.writer(segment, torn.header.origin).insert(&torn.header);
-        }
+        self.torn.extend(batch.torn.drain(..).map(|block| (segment, block.header)));
         for ping in &batch.pings {
             for member in &ping.claims.roster {
                 let to = ping.claims.now;
@@ -108,7 +112,7 @@ impl<'s> Ledger<'s> {
         let lost = if is_repeated { 0 } else { u64::from(header.lost) };
         if let Some(survey) = &mut self.survey {
             let store = self.segments.get(segment).map_or(0, Segment::store);
-            survey.block(segment, store, header, new, lost);
+            survey.block(segment, store, header);
         }
         let (min, max) = (header.min.as_micros(), header.max.as_micros());
         if self.times.meets(min, max) {
@@ -155,8 +159,8 @@ impl<'s> Ledger<'s> {
     }
 
     /// Keeps account of everything, for a [`Summary`](crate::Summary).
-    pub(crate) fn survey(&mut self) {
-        self.survey = Some(Survey::new(self.segments.len()));
+    pub(crate) fn with_survey(self) -> Self {
+        Self { survey: Some(Survey::new(self.segments.len())), ..self }
     }
 
     pub(crate) fn take_survey(&mut self) -> Option<Survey> {
@@ -179,7 +183,7 @@ impl<'s> Ledger<'s> {
             .partition(|gap| gap.cause == Cause::Damaged(GapCause::Unfinished));
         self.gaps_omitted += gaps.len().saturating_sub(GAPS_MAX) as u64;
         gaps.truncate(GAPS_MAX);
-        self.statistics.segments_read = self.edges.iter().filter(|edges| edges.any).count() as u64;
+        self.statistics.segments_read = self.seen.iter().filter(|seen| seen.any).count() as u64;
         Report {
             gaps,
             gaps_omitted: self.gaps_omitted,
@@ -195,16 +199,25 @@ impl<'s> Ledger<'s> {
 
     /// The holes in the sequences of all writers that concern the times asked for.
     fn missing(&mut self) -> Vec<Missing> {
+        // What a gap with a header says to be lost is not missing besides. Not before the end,
+        // because a torn block is written again later, and then is nothing new.
+        for (segment, header) in std::mem::take(&mut self.torn) {
+            self.writer(segment, header.origin).insert(&header);
+        }
         let mut chains: BTreeMap<(usize, WriterId), Chain> = BTreeMap::new();
         let mut missing = Vec::new();
         for ((segment, writer), (origin, continuity)) in std::mem::take(&mut self.writers) {
             let Some(store) = self.segments.get(segment).map(Segment::store) else { continue };
+            if self.seen.get(segment).is_some_and(|seen| seen.in_pieces) {
+                continue;
+            }
             let chain = chains.entry((store, writer)).or_insert_with(|| Chain::new(origin));
             if self.is_joined(chain.last_segment, segment) {
                 chain.continuity.append(continuity);
             } else {
                 missing.extend(chain.holes(self.times));
                 chain.continuity = continuity;
+                chain.all_before = self.is_all_before(store, segment);
             }
             chain.last_segment = Some(segment);
         }
@@ -215,11 +228,27 @@ impl<'s> Ledger<'s> {
 
     /// Whether everything between the end of one segment and the start of another has been seen.
     fn is_joined(&self, earlier: Option<usize>, later: usize) -> bool {
-        let Some(earlier) = earlier else { return false };
-        (earlier..later).all(|segment| {
-            let edges = |segment: usize| self.edges.get(segment).copied().unwrap_or_default();
-            edges(segment).end && edges(segment + 1).start
-        })
+        earlier
+            .is_some_and(|earlier| self.seen(earlier).last && self.is_seen_from(earlier + 1, later))
+    }
+
+    /// Whether everything of a store before one of its segments has been seen.
+    fn is_all_before(&self, store: usize, segment: usize) -> bool {
+        let first = self.segments.iter().position(|segment| segment.store() == store);
+        first.is_some_and(|first| self.is_seen_from(first, segment))
+    }
+
+    /// Whether everything from the start of one segment to the start of another has been seen.
+    fn is_seen_from(&self, earlier: usize, later: usize) -> bool {
+        let is_whole = |segment| {
+            let seen = self.seen(segment);
+            seen.first && seen.last && !seen.in_pieces
+        };
+        self.seen(later).first && (earlier..later).all(is_whole)
+    }
+
+    fn seen(&self, segment: usize) -> Seen {
+        self.seen.get(segment).copied().unwrap_or_default()
     }
 }
 
@@ -229,17 +258,19 @@ struct Chain {
     origin: Origin,
     continuity: Continuity,
     last_segment: Option<usize>,
+    /// Whether everything in the store before its first segment has been seen.
+    all_before: bool,
 }
 
 impl Chain {
     fn new(origin: Origin) -> Self {
-        Self { origin, continuity: Continuity::default(), last_segment: None }
+        Self { origin, continuity: Continuity::default(), last_segment: None, all_before: false }
     }
 
     fn holes(&self, times: Span) -> Vec<Missing> {
         let origin = self.origin;
         self.continuity
-            .holes()
+            .holes(self.all_before)
             .map(|hole| Missing {
                 origin,
                 records: hole.records,

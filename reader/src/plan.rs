@@ -75,13 +75,17 @@ pub(crate) struct Plan<'s, 'q> {
 }
 
 impl<'s, 'q> Plan<'s, 'q> {
-    pub(crate) fn new(segments: &'s [Segment], query: &Query<'q>, wanted: &'s Wanted<'q>) -> Self {
+    pub(crate) fn new(
+        segments: &'s [Segment],
+        query: &Query<'q>,
+        wanted: &'s Wanted<'q>,
+        ledger: Ledger<'s>,
+    ) -> Self {
         let timeline = Timeline::new(query.order);
         let span = timeline.span(query);
         let strand = |segment| Strand::new(segment, timeline, query.since, query.until);
-        let strands =
-            if span.is_empty() { Vec::new() } else { segments.iter().map(strand).collect() };
-        let ledger = Ledger::new(segments, timeline.times(span));
+        let asked = if span.is_empty() { &[] } else { segments };
+        let strands = asked.iter().map(strand).collect();
         let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
         let mut plan = Self { strands, wanted, timeline, span, upcoming, open, at, ledger };
         plan.prime();
@@ -163,7 +167,7 @@ impl<'s, 'q> Plan<'s, 'q> {
             self.ledger.unreadable(index, cause);
             return;
         }
-        self.ledger.edge(index, advance.has_first, advance.has_last);
+        self.ledger.seen(index, &advance);
         self.ledger.batch(index, &mut advance.batch);
         for block in &advance.batch.blocks {
             let is_data = block.header.kind == BlockKind::Data && block.header.records > 0;

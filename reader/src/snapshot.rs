@@ -8,6 +8,7 @@ use crate::counts::Counts;
 use crate::coverage::coverage;
 use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::{OpenError, ReadError};
+use crate::ledger::Ledger;
 use crate::listing;
 use crate::plan::{Plan, Slice};
 use crate::query::Query;
@@ -19,7 +20,7 @@ use crate::segment::Segment;
 use crate::select::{Receiver, Selection};
 use crate::summary::{self, Summary};
 use crate::tally::{self, Field, Tally};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, times};
 use crate::wanted::Wanted;
 use crate::workspace::Workspaces;
 
@@ -85,7 +86,8 @@ impl Snapshot {
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
         let decoder = self.decoder(query, &wanted, &workspaces);
-        let mut plan = Plan::new(&self.segments, query, &wanted);
+        let ledger = Ledger::new(&self.segments, times(query));
+        let mut plan = Plan::new(&self.segments, query, &wanted, ledger);
         let work = |slice: &Slice, limit: usize, sink: Sink<'_, T>| {
             let mut findings = Findings::default();
             let chosen: Vec<_> = (0..slice.blocks.len()).collect();
@@ -128,8 +130,8 @@ impl Snapshot {
         let wanted = Wanted::new(&query);
         let workspaces = Workspaces::default();
         let decoder = self.decoder(&query, &wanted, &workspaces);
-        let mut plan = Plan::new(&self.segments, &query, &wanted);
-        plan.ledger().survey();
+        let ledger = Ledger::new(&self.segments, times(&query)).with_survey();
+        let mut plan = Plan::new(&self.segments, &query, &wanted, ledger);
         let counts = tally::count(&mut plan, &decoder, tally::By::Kind)?;
         Ok(summary::summary(&self.segments, plan.into_ledger(), counts, self.coverage().clone()))
     }
@@ -138,7 +140,8 @@ impl Snapshot {
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
         let decoder = self.decoder(query, &wanted, &workspaces);
-        let mut plan = Plan::new(&self.segments, query, &wanted);
+        let ledger = Ledger::new(&self.segments, times(query));
+        let mut plan = Plan::new(&self.segments, query, &wanted, ledger);
         let counts = tally::count(&mut plan, &decoder, by)?;
         Ok((counts, plan.into_ledger().finish(self.coverage().clone())))
     }

@@ -51,6 +51,8 @@ pub(crate) struct Advance {
     pub(crate) has_first: bool,
     /// Whether the batch ends with the last block of the segment.
     pub(crate) has_last: bool,
+    /// Whether blocks between this batch and the ones before are still to come.
+    pub(crate) is_apart: bool,
     /// What keeps the whole segment from being read.
     pub(crate) unreadable: Option<Cause>,
 }
@@ -113,7 +115,7 @@ impl<'s> Strand<'s> {
         if !has_last && !beyond {
             self.state = State::Up(hop);
         }
-        Advance { batch, has_first, has_last, unreadable: None }
+        Advance { batch, has_first, has_last, ..Advance::default() }
     }
 
     /// Answers the blocks between the earliest boundary that claims prove, within some distance
@@ -149,7 +151,7 @@ impl<'s> Strand<'s> {
                         self.state = State::Down { head, end: offset, stride };
                     }
                     let has_last = batch.stop == Stop::End;
-                    return Advance { batch, has_first: false, has_last, unreadable: None };
+                    return Advance { batch, has_last, ..Advance::default() };
                 }
             }
             stride = stride.saturating_mul(2);
@@ -162,10 +164,11 @@ impl<'s> Strand<'s> {
         let until = Until { offset: end, claims: false, blocks: BATCH_BLOCKS_MAX };
         let batch = hop.batch(until);
         let has_last = batch.stop == Stop::End;
-        if batch.stop == Stop::Enough {
+        let is_apart = batch.stop == Stop::Enough;
+        if is_apart {
             self.state = State::Rest { hop, end };
         }
-        Advance { batch, has_first: false, has_last, unreadable: None }
+        Advance { batch, has_last, is_apart, ..Advance::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use logq_format::{
     RecordType, Timestamp, WriterId,
 };
 
+use crate::continuity::Continuity;
 use crate::counts::Counts;
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Report};
@@ -116,7 +117,7 @@ pub(crate) struct Survey {
     blocks: BlockCounts,
     bytes: ByteCounts,
     span: Span,
-    writers: BTreeMap<(usize, WriterId), WriterSummary>,
+    writers: BTreeMap<(usize, WriterId), (WriterSummary, Continuity)>,
 }
 
 impl Survey {
@@ -124,15 +125,8 @@ impl Survey {
         Self { segments: vec![(0, None); segments], ..Self::default() }
     }
 
-    /// Adds a block with so many records that have not been seen before and so many lost before it.
-    pub(crate) fn block(
-        &mut self,
-        segment: usize,
-        store: usize,
-        header: &BlockHeader,
-        new: u64,
-        lost: u64,
-    ) {
+    /// Adds a block.
+    pub(crate) fn block(&mut self, segment: usize, store: usize, header: &BlockHeader) {
         self.bytes.add(header);
         *match header.kind {
             BlockKind::Data => &mut self.blocks.data,
@@ -151,16 +145,21 @@ impl Survey {
         }
         self.span = union(self.span, span);
         let origin = header.origin;
-        let writer = self.writers.entry((store, origin.writer)).or_insert_with(|| WriterSummary {
-            origin,
-            records: 0,
-            span: None,
-            lost: 0,
-            missing: 0,
-        });
+        let unknown = || (WriterSummary::of(origin), Continuity::default());
+        let (writer, seen) = self.writers.entry((store, origin.writer)).or_insert_with(unknown);
+        let new = seen.insert(header);
         writer.span = union(writer.span, span);
         writer.records += new;
-        writer.lost += lost;
+        // A block that was written twice says twice what was lost before it.
+        if new > 0 || header.records == 0 {
+            writer.lost += u64::from(header.lost);
+        }
+    }
+}
+
+impl WriterSummary {
+    fn of(origin: Origin) -> Self {
+        Self { origin, records: 0, span: None, lost: 0, missing: 0 }
     }
 }
 
@@ -201,7 +200,7 @@ pub(crate) fn summary(
         bytes.total += segment.len();
         bytes.headers += segment.len().min(FILE_HEADER_LEN as u64);
     }
-    let mut writers: Vec<_> = survey.writers.into_values().collect();
+    let mut writers: Vec<_> = survey.writers.into_values().map(|(writer, _)| writer).collect();
     for writer in &mut writers {
         let own = report.missing.iter().filter(|missing| missing.origin == writer.origin);
         writer.missing = own.map(|missing| missing.records).sum();

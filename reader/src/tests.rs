@@ -4,3 +4,4 @@ mod cluster;
 mod damage;
 mod equivalence;
 mod sources;
+mod told;

@@ -114,4 +114,6 @@ impl Keeper {
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
-mod tests;
+mod deleting;
+#[cfg(test)]
+mod rotating;

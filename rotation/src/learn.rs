@@ -80,7 +80,7 @@ fn samples(
             break;
         }
     }
-    Some(samples)
+    is_compressed.then_some(samples)
 }
 
 /// Where in `tail` there are blocks with records.

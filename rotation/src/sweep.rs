@@ -87,9 +87,8 @@ impl<H: Host> SweepHands<'_, H> {
     /// Whether a process lives that has joined the segment and has not left it.
     ///
     /// Who holds a slot that a member had when it joined need not be that member: slots are handed
-    /// on. Whoever holds it now is a member of the segment it writes to, so if no newer segment has
-    /// a member with that slot, it is the old one. A writer that is a member of a newer segment has
-    /// moved on without saying so.
+    /// on. Whoever holds it now is a member of the segment it writes to. So if a newer segment has a
+    /// member with that slot, the old member is gone; if none has, it is the holder.
     fn has_living_writer(&mut self, index: usize) -> Result<bool, DirectoryError> {
         let mut suspects = Vec::new();
         for member in self.members(index)? {
@@ -102,10 +101,7 @@ impl<H: Host> SweepHands<'_, H> {
                 break;
             }
             for member in self.members(newer)? {
-                let is_other = |suspect: &Member| {
-                    suspect.slot != member.slot && suspect.origin.writer != member.origin.writer
-                };
-                suspects.retain(is_other);
+                suspects.retain(|suspect| suspect.slot != member.slot);
             }
         }
         Ok(!suspects.is_empty())

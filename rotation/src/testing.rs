@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,11 @@ use crate::clock::{Clock, Moment, SystemClock};
 use crate::event::Event;
 use crate::keeper::{Host, Keeper};
 use crate::options::ManagerOptions;
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a diary holds where nothing happened.
+pub(crate) const NOTHING: [&str; 0] = [];
 
 /// Clocks that move only when they are told to.
 pub(crate) struct ManualClock(Mutex<Moment>);
@@ -104,11 +110,18 @@ pub(crate) struct FaultyDisk {
     calls: AtomicU64,
     /// The bytes that the disk has room for, if it is a small one.
     capacity: Mutex<Option<u64>>,
+    /// The bytes of deleted files whose directory was not synced yet: they are not free.
+    unsynced: AtomicU64,
 }
 
 impl FaultyDisk {
     pub(crate) fn new(fault: Fault) -> Arc<Self> {
-        Arc::new(Self { fault, calls: AtomicU64::new(0), capacity: Mutex::new(None) })
+        Arc::new(Self {
+            fault,
+            calls: AtomicU64::new(0),
+            capacity: Mutex::new(None),
+            unsynced: AtomicU64::new(0),
+        })
     }
 
     /// Makes the disk as large as the files in the directory and so many bytes.
@@ -187,7 +200,9 @@ impl Storage for FaultyDisk {
 
     fn sync(&self, _file: &File) -> io::Result<()> {
         // What a power failure leaves is not the matter here, and real syncs take their time.
-        self.call().map(drop)
+        self.call()?;
+        self.unsynced.store(0, Ordering::SeqCst);
+        Ok(())
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -197,13 +212,16 @@ impl Storage for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.call()?;
+        let found = fs::metadata(path).ok().filter(|found| found.nlink() == 1);
+        self.unsynced.fetch_add(found.map_or(0, |found| found.len()), Ordering::SeqCst);
         Disk.remove(path)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.call()?;
         let Some(total) = *self.capacity.lock().unwrap() else { return Disk.space(path) };
-        Ok(Space { available: total.saturating_sub(used(path)), total })
+        let used = used(path) + self.unsynced.load(Ordering::SeqCst);
+        Ok(Space { available: total.saturating_sub(used), total })
     }
 }
 
@@ -305,4 +323,12 @@ pub(crate) fn fill(store: &Path, kib: usize) {
     let logger = MasterLogger::open(store, raw()).unwrap();
     log_kib(&logger, kib);
     logger.close().unwrap();
+}
+
+/// Fills and rotates so many segments.
+pub(crate) fn grow(scene: &Scene, keeper: &mut Keeper, segments: u64) {
+    for _ in 0..segments {
+        fill(&scene.path, 34);
+        keeper.pass(&scene.diary);
+    }
 }

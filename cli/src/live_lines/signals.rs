@@ -1,18 +1,22 @@
 //! Signals, received one after the other by a thread that waits for them.
+//!
+//! They are handled, not blocked: a program that is spawned inherits what is blocked and what is
+//! ignored, but no handlers.
 
 use std::io;
 
-use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, Signal, raise};
-use nix::sys::signalfd::SignalFd;
+use nix::sys::signal::Signal;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithRawSiginfo;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::exit::Exit;
 
-/// Signals that are kept from doing anything by themselves and wait to be received.
+/// Signals that do nothing by themselves any more and wait to be received.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    descriptor: SignalFd,
+    arriving: SignalsInfo<WithRawSiginfo>,
 }
 
 /// A signal that was received.
@@ -25,58 +29,42 @@ pub(crate) struct Received {
 }
 
 impl Signals {
-    /// From now on these signals wait. To be called before any thread is started: the others inherit
-    /// it. Programs that are spawned do not, the standard library sees to it.
+    /// From now on these signals wait, except those that the process was told to ignore, by `nohup`
+    /// or by a shell that started it in the background.
     ///
     /// # Errors
     ///
     /// The system refuses another descriptor.
-    pub(crate) fn block(wanted: &[Signal]) -> io::Result<Self> {
-        let set: SigSet = wanted.iter().copied().collect();
-        set.thread_block()?;
-        Ok(Self { descriptor: SignalFd::new(&set)? })
+    pub(crate) fn catch(wanted: &[Signal]) -> io::Result<Self> {
+        // Where the system does not tell, nothing is ignored.
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored_mask(&status);
+        let numbers = wanted.iter().map(|signal| *signal as i32);
+        let caught = numbers.filter(|number| ignored >> (number - 1) & 1 == 0);
+        Ok(Self { arriving: SignalsInfo::new(caught)? })
     }
 
     /// Waits for the next one. `None` if signals cannot be received any more.
-    pub(crate) fn next(&self) -> Option<Received> {
-        loop {
-            match self.descriptor.read_signal() {
-                Ok(Some(info)) => {
-                    let number = i32::try_from(info.ssi_signo).ok()?;
-                    let signal = Signal::try_from(number).ok()?;
-                    return Some(Received {
-                        signal,
-                        by_terminal: info.ssi_code == libc::SI_KERNEL,
-                    });
-                }
-                Ok(None) | Err(Errno::EINTR) => {}
-                Err(_) => return None,
-            }
-        }
+    pub(crate) fn next(&mut self) -> Option<Received> {
+        let info = self.arriving.forever().next()?;
+        let signal = Signal::try_from(info.si_signo).ok()?;
+        Some(Received { signal, by_terminal: info.si_code == libc::SI_KERNEL })
     }
 }
 
-/// Which of these signals the process was told to ignore, by `nohup` or by a shell that started it
-/// in the background. None if the system does not tell.
-pub(crate) fn ignored() -> impl Fn(Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = ignored_mask(&status);
-    move |signal| mask >> (signal as i32 - 1) & 1 == 1
-}
-
+/// The signals that are ignored, the first one in the lowest bit, from `/proc/self/status`.
 fn ignored_mask(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Ends the process by the signal, as it would have ended had nobody waited for it. Returns the exit
-/// code that says the same, in case the signal does not end it: process 1 of a container survives.
+/// code that says the same where that cannot be.
 pub(crate) fn end_by(signal: Signal) -> Exit {
-    let mut set = SigSet::empty();
-    set.add(signal);
-    if set.thread_unblock().is_ok() {
+    // What has no handler does not end process 1 of a container.
+    if std::process::id() != 1 {
         // Should it fail, the exit code tells.
-        let _ = raise(signal);
+        let _ = emulate_default_handler(signal as i32);
     }
     Exit::signal(signal as i32)
 }

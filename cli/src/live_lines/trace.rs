@@ -26,11 +26,17 @@ enum Next {
 enum Seen {
     Nothing,
     Traceback,
+    /// A traceback, and that another one follows.
+    Chain,
     Panic,
 }
 
 /// How traces begin that say what they are.
 const TRACEBACK: &str = "Traceback (most recent call last):";
+
+/// What Python says between two tracebacks of one failure.
+const CHAINING: [&str; 2] =
+    ["During handling of the above exception, ", "The above exception was the direct cause "];
 
 impl Trace {
     /// A record that begins with this line; `is_failure` if the line is known to be an error.
@@ -67,14 +73,13 @@ impl Trace {
     fn is_known(&self, line: &str) -> bool {
         let starts = |starts: &[&str]| starts.iter().any(|start| line.starts_with(start));
         starts(&["Caused by: ", "Suppressed: ", "goroutine ", "[signal SIG"])
-            || self.is_failure && (starts(&[TRACEBACK, "Stack trace:", "#"]) || is_exception(line))
-            || self.has == Seen::Traceback
-                && starts(&[
-                    TRACEBACK,
-                    "During handling of the above exception, ",
-                    "The above exception was the direct cause ",
-                ])
-            || self.has == Seen::Panic && starts(&["stack backtrace:", "note: "])
+            || self.is_failure && (starts(&["Stack trace:", "#"]) || is_exception(line))
+            || match self.has {
+                Seen::Nothing => self.is_failure && line.starts_with(TRACEBACK),
+                Seen::Traceback => starts(&CHAINING),
+                Seen::Chain => line.starts_with(TRACEBACK),
+                Seen::Panic => starts(&["stack backtrace:", "note: "]),
+            }
     }
 
     fn note(&mut self, line: &str) {
@@ -82,6 +87,8 @@ impl Trace {
             (self.has, self.next) = (Seen::Traceback, Next::Message);
         } else if is_rust_panic(line) {
             (self.has, self.next) = (Seen::Panic, Next::Message);
+        } else if CHAINING.iter().any(|start| line.starts_with(start)) {
+            self.has = Seen::Chain;
         } else if line.starts_with("goroutine ") {
             self.next = Next::Frame;
         }
@@ -207,6 +214,15 @@ mod tests {
         ] {
             assert!(!trace.takes(line), "{line}");
         }
+    }
+
+    #[test]
+    fn two_failures_of_python_are_two_records() {
+        let mut trace = Trace::new("ERROR:root:cannot order", true);
+        for line in [TRACEBACK, "  File \"a.py\"", "KeyError: 'x'"] {
+            assert!(trace.takes(line), "{line}");
+        }
+        assert!(!trace.takes(TRACEBACK));
     }
 
     #[test]

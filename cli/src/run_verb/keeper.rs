@@ -38,7 +38,7 @@ impl Keeper {
     }
 
     /// Obeys signals; never returns while they can be received.
-    pub(super) fn run(mut self, signals: &Signals) {
+    pub(super) fn run(mut self, mut signals: Signals) {
         while let Some(received) = signals.next() {
             match received.signal {
                 Signal::SIGCHLD => self.reap(),

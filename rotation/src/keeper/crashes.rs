@@ -9,7 +9,7 @@ use logq_testkit::naive::NaiveRecord;
 use logq_writer::{LoggerOptions, MasterLogger};
 
 use super::*;
-use crate::testing::{Fault, SEGMENT, Scene, log_kib, raw, read};
+use crate::testing::{Fault, HOUR, NOTHING, SEGMENT, Scene, log_kib, raw, read};
 
 /// What the store of [`prepare`] holds: for each segment its records.
 type Content = BTreeMap<u64, Vec<NaiveRecord>>;
@@ -87,7 +87,7 @@ fn assert_valid(scene: &Scene, content: &Content) {
 fn assert_recovers(scene: &Scene, content: &Content) {
     let mut later = Scene::new();
     later.path.clone_from(&scene.path);
-    later.clock.advance(Duration::from_secs(2 * 3600));
+    later.clock.advance(2 * HOUR);
     assert!(run(&later));
     assert_valid(&later, content);
     assert!(later.bytes() <= 4 * SEGMENT);
@@ -152,9 +152,9 @@ fn a_store_whose_creation_was_cut_short_is_none_yet_or_a_valid_one() {
         }
         let mut later = Scene::new();
         later.path.clone_from(&scene.path);
-        later.clock.advance(Duration::from_secs(2 * 3600));
+        later.clock.advance(2 * HOUR);
         assert!(run(&later));
-        assert_eq!(later.diary.take(), [""; 0]);
+        assert_eq!(later.diary.take(), NOTHING);
         assert_eq!(later.numbers(), [1], "call {call}");
         let logger = MasterLogger::open(&scene.path, LoggerOptions::default()).unwrap();
         logger.info("after");

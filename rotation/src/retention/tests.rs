@@ -1,3 +1,5 @@
+//! Retention as a table of cases and as a property.
+
 use super::*;
 use crate::options::ManagerOptions;
 use proptest::prelude::*;

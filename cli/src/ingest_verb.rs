@@ -35,7 +35,6 @@ pub(crate) fn run(arguments: &IngestArguments) -> anyhow::Result<Exit> {
     let worker = WorkerId::new(1).context("worker numbers begin below 1")?;
     let log = WorkerLogger::open(store, worker, LoggerOptions::default())
         .with_context(|| format!("cannot write to the store {}", store.display()))?;
-
     let _manager = limit::manage(store, arguments.limit.size)?;
 
     let stdin = io::stdin();

@@ -276,6 +276,24 @@ fn several_pipelines_share_a_store() {
 }
 
 #[test]
+fn a_store_is_kept_within_its_limit() {
+    let scratch = Scratch::new();
+    // Digits without pattern, which compress to half.
+    let mut random = fastrand::Rng::with_seed(7);
+    let line = |_| format!("{{\"a\":\"{:016x}{:016x}\"}}\n", random.u64(..), random.u64(..));
+    let input: String = (0..20_000).map(line).collect();
+    let arguments = ["ingest", "-q", "--size-limit", "none", "store"];
+    assert_eq!(scratch.run_with_input(&arguments, input.as_bytes()).code, 0);
+    let first = scratch.segments("store");
+    assert_eq!((first.len(), records(&scratch, "store").len()), (1, 20_000));
+
+    let arguments = ["ingest", "-q", "--size-limit", "100KiB", "store"];
+    assert_eq!(scratch.run_with_input(&arguments, b"{\"a\":1}\n").code, 0);
+    assert!(!first[0].exists(), "the segment beyond the limit was deleted");
+    assert_eq!(brief(&records(&scratch, "store")), [r#"INFO {"a":1}"#]);
+}
+
+#[test]
 fn mistakes_are_answered_with_the_way_out() {
     let scratch = Scratch::new();
     scratch.write("notes.txt", "text");
@@ -287,6 +305,8 @@ fn mistakes_are_answered_with_the_way_out() {
     check(&["ingest"], "<STORE>");
     check(&["ingest", "notes.txt"], "not a store: name a directory");
     check(&["ingest", "--format", "csv", "store"], "auto, jsonl, logfmt, text");
+    check(&["ingest", "--size-limit", "2GB", "store"], "expected a size such as 500MiB");
+    check(&["ingest", "--size-limit", "1KiB", "store"], "must be at least 80 KiB");
     let folder = std::fs::File::open(scratch.path(".")).unwrap();
     let output = scratch.command(&["ingest", "store"]).stdin(folder).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -81,7 +81,7 @@ impl Continuity {
     /// the number in a roster may have been written before the roster.
     pub(crate) fn holes(&self, all_before: bool) -> impl Iterator<Item = Hole> {
         let runs: &[Run] = if self.is_sparse { &[] } else { &self.runs };
-        runs.windows(2).filter_map(|pair| {
+        runs.windows(2).filter_map(move |pair| {
             let [before, after] = pair else { return None };
             (all_before || before.is_sure).then(|| Hole {
                 sequence: before.end,

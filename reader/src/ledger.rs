@@ -75,7 +75,7 @@ impl<'s> Ledger<'s> {
     }
 
     /// Notes which part of a segment has been seen.
-    pub(crate) fn seen(&mut self, segment: usize, advance: &Advance) {
+    pub(crate) fn note_part(&mut self, segment: usize, advance: &Advance) {
         if let Some(seen) = self.seen.get_mut(segment) {
             seen.first |= advance.has_first;
             seen.last |= advance.has_last;

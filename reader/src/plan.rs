@@ -167,7 +167,7 @@ impl<'s, 'q> Plan<'s, 'q> {
             self.ledger.unreadable(index, cause);
             return;
         }
-        self.ledger.seen(index, &advance);
+        self.ledger.note_part(index, &advance);
         self.ledger.batch(index, &mut advance.batch);
         for block in &advance.batch.blocks {
             let is_data = block.header.kind == BlockKind::Data && block.header.records > 0;

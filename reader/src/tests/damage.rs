@@ -288,3 +288,55 @@ fn a_scan_that_nobody_wants_to_go_on_ends() {
     snapshot.scan(&Query::default(), |rows| rows.len(), once).unwrap();
     assert_eq!(calls, 1);
 }
+#[test]
+fn dbg_seed() {
+    let options = ClusterOptions { seed: 1866, damages: 3, ..ClusterOptions::default() };
+    let segments = Cluster::generate(&options).segments;
+    let snap = in_memory(&segments);
+    let query = Query {
+        order: Order::Descending,
+        limit: Some(10),
+        filter: crate::Filter {
+            types: logq_format::TypeSet::from_bits(8388624),
+            ..Default::default()
+        },
+        ..Query::default()
+    };
+    let (_, report) = lines(&snap, &query);
+    println!("MISSING {:?}", report.missing);
+    for (n, bytes) in &segments {
+        println!(
+            "segment {n} {} bytes header {:?}",
+            bytes.len(),
+            logq_format::FileHeader::decode(bytes).err()
+        );
+        for (o, h) in logq_testkit::naive::blocks(bytes) {
+            println!(
+                "  {o} {:?} {:?} {} {} len {} w {} seq {} n {}",
+                h.kind,
+                h.flags,
+                h.min,
+                h.max,
+                h.block_len(),
+                h.origin.writer,
+                h.sequence,
+                h.records
+            );
+            if h.kind == logq_format::BlockKind::Ping && h.body.stored_len > 0 {
+                let s = logq_format::StoredBlock::new(h.clone(), &bytes[o as usize..]).unwrap();
+                if let Ok(Some(c)) = logq_format::Claims::decode_ping(&s) {
+                    println!(
+                        "     claims covered {} now {} wm {} roster {:?}",
+                        c.covered,
+                        c.now,
+                        c.watermark,
+                        c.roster
+                            .iter()
+                            .map(|m| (m.origin.writer.0, m.sequence))
+                            .collect::<Vec<_>>()
+                    );
+                }
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use logq_format::{Level, LevelSet, RecordType, Timestamp, TypeSet, WorkerId, json};
+use logq_format::{Level, LevelSet, RecordType, Timestamp, TypeSet, WorkerId, WriterId, json};
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::{NaiveQuery, NaiveRecord, NaiveStore};
 
@@ -119,7 +119,9 @@ pub(super) fn check(seed: u64, segments: &[(u64, Vec<u8>)], snapshot: &Snapshot,
         let all = select(&store, &query);
         let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
         let expected: Vec<_> = all.iter().take(limit).map(|known| known.line.as_str()).collect();
-        same(&lines(snapshot, &query).0, &expected, &context);
+        let (found, report) = lines(snapshot, &query);
+        same(&found, &expected, &context);
+        assert_eq!(not_missing(&report, &store), None, "{context}");
 
         let is_third = |row: &Row<'_>| row.sequence().is_multiple_of(3);
         query.filter.predicate = Some(&is_third);
@@ -152,6 +154,18 @@ fn check_counts(snapshot: &Snapshot, query: &Query<'_>, all: &[&NaiveRecord], co
     }
 }
 
+fn numbers(missing: &Missing) -> impl Iterator<Item = (WriterId, u64)> {
+    let writer = missing.origin.writer;
+    (missing.sequence..missing.sequence + missing.records).map(move |number| (writer, number))
+}
+
+/// A record that is there although the report says that it is missing.
+fn not_missing(report: &Report, store: &NaiveStore) -> Option<(WriterId, u64)> {
+    let missing: BTreeSet<_> = report.missing.iter().flat_map(numbers).collect();
+    let number = |known: &NaiveRecord| (known.origin.writer, known.sequence);
+    store.records.iter().map(number).find(|number| missing.contains(number))
+}
+
 /// Compares what is told beside all records.
 fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
     let store = NaiveStore::read(segments);
@@ -159,10 +173,6 @@ fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
     let (found, report) = lines(&in_memory(segments), &query);
     let context = format!("seed {seed}, {order:?}");
     assert_eq!(report.statistics.records, found.len() as u64, "{context}");
-    let numbers = |missing: &Missing| {
-        let writer = missing.origin.writer;
-        (missing.sequence..missing.sequence + missing.records).map(move |number| (writer, number))
-    };
     let missing: BTreeSet<_> = report.missing.iter().flat_map(numbers).collect();
     let mut expected = store.missing.clone();
     for gap in report.gaps.iter().chain(&report.unfinished) {
@@ -173,9 +183,7 @@ fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
     let untold: Vec<_> = expected.difference(&missing).collect();
     assert!(untold.is_empty(), "{context}: {untold:?}");
     // The headers of torn blocks prove more to be missing than the model knows.
-    let number = |known: &NaiveRecord| (known.origin.writer, known.sequence);
-    let present = store.records.iter().map(number).find(|number| missing.contains(number));
-    assert_eq!(present, None, "{context}");
+    assert_eq!(not_missing(&report, &store), None, "{context}");
     let place = |gap: &Gap| {
         let index = gap.path.to_str().unwrap().strip_prefix("segment ").unwrap();
         (segments[index.parse::<usize>().unwrap()].0, gap.range.clone())
@@ -251,8 +259,8 @@ fn answers_are_those_of_the_model_with_sparse_sequences() {
 
 #[test]
 fn answers_about_whole_histories_are_those_of_the_model() {
-    for seed in 0..60 {
-        let actions = 40 + u32::try_from(seed).unwrap() * 5;
+    for seed in 0..1000 {
+        let actions = 40 + u32::try_from(seed % 60).unwrap() * 5;
         let options = ClusterOptions { seed, actions, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), true);
@@ -262,7 +270,9 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 /// Counts trust headers and spines, so they may count records of blocks whose bodies are damaged.
 #[test]
 fn answers_about_damaged_histories_are_those_of_the_model() {
-    for seed in 0..100 {
+    // In 1866 a limit ends a descending scan between the pieces of a segment whose pings are damaged:
+    // what lay between them was told to be missing.
+    for seed in 0..6000 {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

@@ -7,8 +7,8 @@ use crate::timeline::BlockRef;
 
 /// For each block whether another one may hold some of its records.
 ///
-/// Records are the same if writer, sequence number and time are. Of a block without gaps in its
-/// sequence the header tells all numbers; of others only the times can be compared.
+/// Records are the same if writer, sequence number and time are, so twins overlap in both numbers
+/// and times. Of a block without gaps in its sequence the header tells all numbers.
 pub(crate) fn twins(blocks: &[BlockRef]) -> Vec<bool> {
     let mut writers: BTreeMap<u32, Vec<(usize, &BlockRef)>> = BTreeMap::new();
     for (index, block) in blocks.iter().enumerate() {
@@ -16,15 +16,14 @@ pub(crate) fn twins(blocks: &[BlockRef]) -> Vec<bool> {
     }
     let mut twins = vec![false; blocks.len()];
     for blocks in writers.into_values().filter(|blocks| blocks.len() > 1) {
-        let by_time = blocks.iter().any(|(_, block)| block.is_sparse);
-        let mut ranges: Vec<_> = blocks
-            .iter()
-            .map(|(index, block)| {
-                let (first, last) = if by_time { (block.low, block.high) } else { numbers(block) };
-                (first, last, *index)
-            })
-            .collect();
-        mark_overlapping(&mut ranges, &mut twins);
+        let is_sparse = blocks.iter().any(|(_, block)| block.is_sparse);
+        let by_number = overlapping(blocks.iter().map(|(_, block)| numbers(block)));
+        let by_time = overlapping(blocks.iter().map(|(_, block)| (block.low, block.high)));
+        for (((index, _), by_number), by_time) in blocks.iter().zip(by_number).zip(by_time) {
+            if let Some(twin) = twins.get_mut(*index) {
+                *twin = by_time && (by_number || is_sparse);
+            }
+        }
     }
     twins
 }
@@ -35,14 +34,17 @@ fn numbers(block: &BlockRef) -> (i64, i64) {
     (first, first.saturating_add(i64::from(block.records)).saturating_sub(1))
 }
 
-/// Marks all of the ranges `first..=last` that overlap another one.
+/// For each of the ranges `first..=last` whether it overlaps another one.
 ///
 /// In the order of their starts it is enough to compare each with the one before that reaches
 /// furthest: of several earlier ranges that a later one overlaps, each overlaps another one itself.
-fn mark_overlapping(ranges: &mut [(i64, i64, usize)], marks: &mut [bool]) {
+fn overlapping(ranges: impl ExactSizeIterator<Item = (i64, i64)>) -> Vec<bool> {
+    let mut marks = vec![false; ranges.len()];
+    let mut ranges: Vec<_> =
+        ranges.enumerate().map(|(index, (first, last))| (first, last, index)).collect();
     ranges.sort_unstable();
     let mut furthest: Option<(i64, usize)> = None;
-    for (first, last, index) in ranges.iter().copied() {
+    for (first, last, index) in ranges {
         if let Some((end, other)) = furthest.filter(|(end, _)| first <= *end) {
             for index in [index, other] {
                 if let Some(mark) = marks.get_mut(index) {
@@ -55,6 +57,7 @@ fn mark_overlapping(ranges: &mut [(i64, i64, usize)], marks: &mut [bool]) {
         }
         furthest = Some((last, index));
     }
+    marks
 }
 
 #[cfg(test)]
@@ -67,18 +70,13 @@ mod tests {
         fn exactly_the_overlapping_ranges_are_marked(
             ranges in proptest::collection::vec((0_i64..40, 0_i64..6), 0..20),
         ) {
-            let mut with_index: Vec<_> = ranges
-                .iter()
-                .enumerate()
-                .map(|(index, (first, more))| (*first, first + more, index))
-                .collect();
-            let expected: Vec<bool> = with_index
-                .iter()
-                .map(|a| with_index.iter().any(|b| a.2 != b.2 && a.0 <= b.1 && b.0 <= a.1))
-                .collect();
-            let mut marks = vec![false; ranges.len()];
-            mark_overlapping(&mut with_index, &mut marks);
-            prop_assert_eq!(marks, expected);
+            let ranges: Vec<_> = ranges.iter().map(|(first, more)| (*first, first + more)).collect();
+            let overlaps = |a: usize, b: usize| {
+                a != b && ranges[a].0 <= ranges[b].1 && ranges[b].0 <= ranges[a].1
+            };
+            let any = |a: usize| (0..ranges.len()).any(|b| overlaps(a, b));
+            let expected: Vec<bool> = (0..ranges.len()).map(any).collect();
+            prop_assert_eq!(overlapping(ranges.iter().copied()), expected);
         }
     }
 }

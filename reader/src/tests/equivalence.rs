@@ -259,8 +259,8 @@ fn answers_are_those_of_the_model_with_sparse_sequences() {
 
 #[test]
 fn answers_about_whole_histories_are_those_of_the_model() {
-    for seed in 0..1000 {
-        let actions = 40 + u32::try_from(seed % 60).unwrap() * 5;
+    for seed in 0..60 {
+        let actions = 40 + u32::try_from(seed).unwrap() * 5;
         let options = ClusterOptions { seed, actions, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), true);
@@ -270,9 +270,9 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 /// Counts trust headers and spines, so they may count records of blocks whose bodies are damaged.
 #[test]
 fn answers_about_damaged_histories_are_those_of_the_model() {
-    // In 1866 a limit ends a descending scan between the pieces of a segment whose pings are damaged:
-    // what lay between them was told to be missing.
-    for seed in 0..6000 {
+    // In 1866 a limit ends a descending scan behind rosters that lag behind their writers: what had
+    // been written before was told to be missing.
+    for seed in (0..100).chain([1866]) {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

@@ -45,6 +45,8 @@ pub(crate) enum Verb {
     /// Run a program and record what it prints
     Run(RunArguments),
     /// Tell what a store holds: segments, blocks, records, writers, bytes, gaps
+    ///
+    /// Headers and the small columns are checked; texts are checked by the questions that read them.
     Stats(StatsArguments),
 }
 

@@ -16,7 +16,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/logq-demo.XXXXXX")
 
 say "Logs to import, in $work"
 logq-generate jsonl --records 1000000 > "$work/cluster.jsonl"
-logq-generate access --records 300000 > "$work/access.log"
+logq-generate combined --records 300000 > "$work/access.log"
 machine=()
 for file in /var/log/dpkg.log /var/log/syslog /var/log/messages /var/log/auth.log /var/log/kern.log; do
     if [ -r "$file" ] && [ -s "$file" ]; then machine+=("$file"); fi

@@ -1,6 +1,7 @@
 //! Selecting the wanted records of a slice: all at once, or bit by bit where they are too many.
 
 use std::cell::{Cell, OnceCell};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use logq_format::{RecordType, Spine};
@@ -211,22 +212,20 @@ impl Decoder<'_, '_> {
 
 /// Consecutive keys whose blocks fit into memory together.
 fn groups(blocks: &[BlockRef], keys: Vec<Key>) -> Vec<Vec<Key>> {
-    let mut groups: Vec<Vec<Key>> = Vec::new();
-    let mut in_group = vec![usize::MAX; blocks.len()];
+    let mut groups = vec![Vec::new()];
+    let mut in_group = HashSet::new();
     let mut bytes = 0;
     for key in keys {
-        let raw_len = blocks.get(key.block as usize).map_or(0, |block| u64::from(block.raw_len));
-        let current = groups.len().wrapping_sub(1);
-        let is_in = in_group.get(key.block as usize).is_some_and(|group| *group == current);
-        if groups.is_empty() || (!is_in && bytes + raw_len > GROUP_RAW_BYTES) {
-            groups.push(Vec::new());
-            bytes = 0;
-        }
-        if !is_in || bytes == 0 {
+        if !in_group.contains(&key.block) {
+            let block = blocks.get(key.block as usize);
+            let raw_len = block.map_or(0, |block| u64::from(block.raw_len));
+            if bytes + raw_len > GROUP_RAW_BYTES && !in_group.is_empty() {
+                groups.push(Vec::new());
+                in_group.clear();
+                bytes = 0;
+            }
+            in_group.insert(key.block);
             bytes += raw_len;
-        }
-        if let Some(group) = in_group.get_mut(key.block as usize) {
-            *group = groups.len() - 1;
         }
         if let Some(group) = groups.last_mut() {
             group.push(key);

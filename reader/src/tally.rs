@@ -281,6 +281,7 @@ impl Receiver for Counter<'_> {
                 }
             }
         }
+        self.statuses.clear();
         ControlFlow::Continue(())
     }
 }

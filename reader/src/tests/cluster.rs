@@ -167,7 +167,6 @@ pub(super) struct Troubles {
     pub(super) torn: bool,
     pub(super) twice: bool,
     pub(super) missing: bool,
-    pub(super) flipped: bool,
     pub(super) sparse: bool,
 }
 
@@ -193,12 +192,6 @@ pub(super) fn cluster(seed: u64, troubles: Troubles) -> Vec<(u64, Vec<u8>)> {
             step(&mut rng, &mut segment, &mut writers, troubles);
         }
         let mut bytes = segment.finish();
-        if troubles.flipped && bytes.len() > FILE_HEADER_LEN && rng.bool() {
-            for _ in 0..rng.usize(1..4) {
-                let at = rng.usize(FILE_HEADER_LEN..bytes.len());
-                bytes[at] ^= 1 << rng.u8(0..8);
-            }
-        }
         if troubles.torn && rng.u8(0..4) == 0 {
             bytes.truncate(rng.usize(FILE_HEADER_LEN..=bytes.len()));
         }

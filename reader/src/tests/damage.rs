@@ -172,23 +172,32 @@ fn missing_records_are_found_across_segments_and_only_between_segments_read() {
 #[test]
 fn a_claim_about_the_middle_of_a_block_does_not_cut_the_block_off() {
     let mut segment = SegmentBuilder::new(1, 1, None);
-    let (mut master, mut worker) = (writer(9), writer(1));
+    let (mut master, mut fast, mut slow) = (writer(9), writer(1), writer(2));
+    let mut times = Vec::new();
+    let mut write = |segment: &mut SegmentBuilder, writer: &mut Writer, at: [i64; 2]| {
+        times.extend(at);
+        segment.block(writer, BlockFlags::NONE, &at.map(log));
+    };
     for block in 0..30 {
-        segment.block(&mut worker, BlockFlags::NONE, &[log(block * 20), log(block * 20 + 10)]);
+        write(&mut segment, &mut fast, [block * 20, block * 20 + 10]);
     }
-    // A block is being written when the master looks how long the file is.
+    // This block is being written when the master looks how long the file is.
     let start = segment.bytes.len();
-    segment.block(&mut worker, BlockFlags::NONE, &[log(590), log(700)]);
-    master.time = 600;
-    segment.ping_about(&master, start + 50, 590, 590);
-    segment.block(&mut worker, BlockFlags::NONE, &[log(710)]);
+    write(&mut segment, &mut fast, [600, 700]);
+    master.time = 601;
+    segment.ping_about(&master, start + 50, 590, 600);
+    for block in 0..30 {
+        write(&mut segment, &mut slow, [601 + block, 601 + block]);
+    }
+    write(&mut segment, &mut fast, [710, 720]);
     let snapshot = in_memory(&[(1, segment.finish())]);
     for order in [Order::Ascending, Order::Descending] {
-        for (since, expected) in [(591, 2), (590, 4), (700, 2), (701, 1)] {
+        for since in [590, 591, 600, 631, 632, 699, 700, 701] {
             let query = Query { since: Some(time(since)), order, ..Query::default() };
             let (lines, report) = lines(&snapshot, &query);
+            let expected = times.iter().filter(|time| since <= **time).count();
             assert_eq!(lines.len(), expected, "{order:?} since {since}");
-            assert!(report.gaps.is_empty(), "{:?}", report.gaps);
+            assert!(report.gaps.is_empty(), "{order:?} since {since}: {:?}", report.gaps);
         }
     }
 }

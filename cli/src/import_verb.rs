@@ -63,12 +63,12 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     fn store(&mut self) -> Result<&mut BulkWriter, BulkError> {
-        if self.store.is_none() {
-            self.store = Some(BulkWriter::create(self.path, BulkOptions::at(self.now))?);
-        }
-        match &mut self.store {
-            Some(store) => Ok(store),
-            None => unreachable!("the store was made above"),
+        match self.store {
+            Some(ref mut store) => Ok(store),
+            None => {
+                let store = BulkWriter::create(self.path, BulkOptions::at(self.now))?;
+                Ok(self.store.insert(store))
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! How large a store may get while `logq ingest` and `logq run` write to it: the size on the command
 //! line, and the manager that keeps to it.
 
+use clap::Args;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,15 @@ use logq_directory::{Directory, DirectoryError};
 use logq_rotation::{LogManager, ManagerError, ManagerOptions, OpenError};
 
 use crate::output::escape;
+
+/// How large a store may get that is written to.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct LimitArguments {
+    /// How large the store may be: beyond, its oldest segments are deleted; or `none` [default:
+    /// 2GiB, and `none` for a store that is larger already]
+    #[arg(long = "size-limit", value_name = "SIZE")]
+    pub(crate) size: Option<SizeLimit>,
+}
 
 /// The bytes that a store may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

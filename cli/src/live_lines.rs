@@ -25,6 +25,7 @@ mod signals;
 mod tee;
 mod trace;
 
+use clap::ValueEnum;
 use logq_format::{Level, RequestId};
 use logq_writer::{FlushError, WorkerLogger};
 use serde_json::value::RawValue;
@@ -32,6 +33,19 @@ use serde_json::value::RawValue;
 pub(crate) use self::pump::{Pump, Pumped, Source, Stopper};
 pub(crate) use self::signals::{Received, Signals, end_by};
 pub(crate) use self::tee::Tee;
+
+/// What form lines have that arrive now. Lines that do not have it are kept as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LineFormat {
+    /// Each line is what it looks like: a JSON object, logfmt or text
+    Auto,
+    /// JSON values
+    Jsonl,
+    /// Pairs: name=value
+    Logfmt,
+    /// Text, whatever it looks like
+    Text,
+}
 
 /// A stream of lines.
 #[derive(Clone, Copy, Debug)]

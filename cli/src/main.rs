@@ -1,28 +1,24 @@
 //! The command `logq`: the only place that wires readers, writers and people together.
 //!
 //! ```text
-//! args  ->  verb (query, import, ingest, run, stats)  ->  output  ->  exit code
-//!            when, nearest, selection; live_lines, limit   short, json, cat; escape, style
+//! args  ->  verbs (records, import, ingest, run, stats)  ->  output  ->  exit code
+//!            question, selection; live_lines, limit   short, json, cat; escape, style
 //! ```
 //!
 //! Data goes to standard output, everything else to standard error.
 
 mod args;
+mod completeness;
 mod exit;
 mod import;
-mod import_verb;
-mod ingest_verb;
 mod limit;
 mod live_lines;
 mod marks;
-mod nearest;
 mod output;
-mod query;
-mod run_verb;
+mod question;
 mod selection;
 mod sigbus;
-mod stats;
-mod when;
+mod verbs;
 
 use std::io;
 
@@ -38,14 +34,14 @@ fn main() -> std::process::ExitCode {
         Err(error) => return Exit::from_usage(&error).into(),
     };
     let result = match arguments.verb {
-        Some(Verb::Import(import)) => import_verb::run(&import),
-        Some(Verb::Ingest(ingest)) => ingest_verb::run(&ingest),
-        Some(Verb::Run(run)) => run_verb::run(&run).or_else(|error| {
+        Some(Verb::Import(import)) => verbs::import::run(&import),
+        Some(Verb::Ingest(ingest)) => verbs::ingest::run(&ingest),
+        Some(Verb::Run(run)) => verbs::run::run(&run).or_else(|error| {
             explain(&error);
             Ok(Exit::NotStarted)
         }),
-        Some(Verb::Stats(stats)) => stats::run(&stats),
-        None => query::run(&arguments.query),
+        Some(Verb::Stats(stats)) => verbs::stats::run(&stats),
+        None => verbs::records::run(&arguments.records),
     };
     result.unwrap_or_else(|error| explain(&error)).into()
 }

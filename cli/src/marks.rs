@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use logq_format::{Event, Lifecycle, RecordType, Timestamp, TypeSet};
 use logq_reader::{Filter, Query, Snapshot};
 
-use crate::when::{MarkError, Marks};
+use logq_query::when::{MarkError, Marks};
 
 /// The marks of a store, read when they are first asked for.
 pub(crate) struct StoreMarks<'a> {

@@ -2,14 +2,28 @@
 
 pub(crate) mod escape;
 mod short;
+mod sink;
 mod style;
 
+use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use logq_format::{ErrorInfo, Event, Record, json};
 use logq_reader::Row;
 
-use crate::args::{ColorChoice, Format};
+use crate::args::ColorChoice;
+pub(crate) use sink::Output;
 pub(crate) use style::Style;
+
+/// Ways to print records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line a record, for people
+    Short,
+    /// One JSON object a line
+    Json,
+    /// The message alone
+    Cat,
+}
 
 /// Everything about printing that the command line decides.
 pub(crate) struct Printer {

@@ -19,8 +19,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logq-directory", &["logq-format"]),
     ("logq-writer", &["logq-format", "logq-directory"]),
     ("logq-rotation", &["logq-format", "logq-directory"]),
-    ("logq-reader", &["logq-format", "logq-directory"]),
-    ("logq", &["logq-format", "logq-directory", "logq-writer", "logq-rotation", "logq-reader"]),
+    ("logq-query", &["logq-format"]),
+    ("logq-reader", &["logq-format", "logq-directory", "logq-query"]),
+    (
+        "logq",
+        &[
+            "logq-format",
+            "logq-directory",
+            "logq-query",
+            "logq-writer",
+            "logq-rotation",
+            "logq-reader",
+        ],
+    ),
 ];
 
 /// Packages of the development side, on which no other may depend except for its tests.

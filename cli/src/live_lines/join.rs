@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use logq_format::Level;
 use logq_format::limits::TEXT_BYTES_MAX;
 
-use crate::args::LineFormat;
 use crate::import::{Arrived, LineParser, Part, json_bytes_max, level_of_text, text_data, to_text};
+use crate::live_lines::LineFormat;
 use crate::live_lines::pieces::Piece;
 use crate::live_lines::trace::{Trace, begins_trace};
 use crate::live_lines::{LineRecord, Stream};

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::args::LineFormat;
 use crate::import::LineParser;
+use crate::live_lines::LineFormat;
 use crate::live_lines::join::Joiner;
 use crate::live_lines::pieces::Pieces;
 use crate::live_lines::{Recorder, Stream, Tee};

@@ -10,20 +10,20 @@ use std::fmt;
 /// `Display` takes several lines: the reason, the text with a caret below the place, and, when the
 /// text itself is at fault, the forms that are accepted.
 #[derive(Debug)]
-pub(crate) struct WhenError {
+pub struct WhenError {
     /// What the text was read as.
-    pub(crate) subject: Subject,
+    pub subject: Subject,
     /// The text as given.
-    pub(crate) text: String,
+    pub text: String,
     /// Where the trouble begins: characters from the start of `text`, at most its length.
-    pub(crate) column: usize,
+    pub column: usize,
     /// What is wrong there.
-    pub(crate) reason: Reason,
+    pub reason: Reason,
 }
 
 /// What a text was read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
+pub enum Subject {
     /// One instant.
     Time,
     /// A stretch of time with a beginning and an end.
@@ -44,7 +44,7 @@ pub(super) struct Problem {
 /// Why a text could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum Reason {
+pub enum Reason {
     /// The text is empty or blank.
     #[error("nothing is written here")]
     Empty,

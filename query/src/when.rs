@@ -52,25 +52,24 @@ use std::ops::Range;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 
-use self::error::Subject;
-pub(crate) use self::error::WhenError;
-pub(crate) use self::span::parse_duration;
-pub(crate) use self::zone::parse_zone;
+pub use self::error::{Reason, Subject, WhenError};
+pub use self::span::parse_duration;
+pub use self::zone::parse_zone;
 
 /// What a text about time is relative to.
-pub(crate) struct Context<'a> {
+pub struct Context<'a> {
     /// The present.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
     /// The zone of dates and times that name none, and of steps by days and months.
-    pub(crate) zone: TimeZone,
+    pub zone: TimeZone,
     /// The beginning of the range, which `since+5m` counts from.
-    pub(crate) since: Option<Timestamp>,
+    pub since: Option<Timestamp>,
     /// Where `start`, `crash` and `run-1` are looked up; `None` if there is no store.
-    pub(crate) marks: Option<&'a dyn Marks>,
+    pub marks: Option<&'a dyn Marks>,
 }
 
 /// Instants that a store knows by name. Asked only for the names that a text contains.
-pub(crate) trait Marks {
+pub trait Marks {
     /// When the latest crash happened.
     ///
     /// # Errors
@@ -89,7 +88,7 @@ pub(crate) trait Marks {
 
 /// Why a store does not tell a mark.
 #[derive(Debug)]
-pub(crate) enum MarkError {
+pub enum MarkError {
     /// It has none.
     Absent,
     /// It could not be read.
@@ -103,7 +102,7 @@ pub(crate) enum MarkError {
 /// The text has none of the forms above, names a time outside of the years 0000 to 9999, or needs
 /// something that the context does not have. The message shows the place and, if it helps, the
 /// forms.
-pub(crate) fn parse_instant(text: &str, context: &Context<'_>) -> Result<Timestamp, WhenError> {
+pub fn parse_instant(text: &str, context: &Context<'_>) -> Result<Timestamp, WhenError> {
     grammar::read(text)
         .and_then(|reading| resolve::instant(&reading, context))
         .map_err(|problem| problem.within(text, Subject::Time))
@@ -118,10 +117,7 @@ pub(crate) fn parse_instant(text: &str, context: &Context<'_>) -> Result<Timesta
 /// # Errors
 ///
 /// As [`parse_instant`]; also a text that names a mere instant, such as `3h ago`.
-pub(crate) fn parse_interval(
-    text: &str,
-    context: &Context<'_>,
-) -> Result<Range<Timestamp>, WhenError> {
+pub fn parse_interval(text: &str, context: &Context<'_>) -> Result<Range<Timestamp>, WhenError> {
     grammar::read(text)
         .and_then(|reading| resolve::interval(&reading, context))
         .map_err(|problem| problem.within(text, Subject::Interval))

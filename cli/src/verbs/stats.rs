@@ -1,5 +1,6 @@
 //! `logq stats`: what a store holds and what its bytes are spent on.
 
+use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -7,13 +8,32 @@ use anyhow::Context as _;
 use logq_reader::{Gap, Snapshot, Summary};
 use serde_json::{Value, json};
 
-use crate::args::{StatsArguments, StatsFormat};
+use crate::args::StoreArguments;
 use crate::exit::Exit;
-use crate::query;
+use crate::question;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StatsArguments {
+    #[command(flatten)]
+    stores: StoreArguments,
+
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: StatsFormat,
+}
+
+/// Ways to print statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsFormat {
+    /// A page for people
+    Text,
+    /// One JSON object
+    Json,
+}
 
 /// Prints the statistics; incomplete if anything is damaged or missing.
 pub(crate) fn run(arguments: &StatsArguments) -> anyhow::Result<Exit> {
-    let snapshot = Snapshot::open(&query::stores(&arguments.stores))?;
+    let snapshot = Snapshot::open(&question::stores(&arguments.stores))?;
     let summary = snapshot.summary()?;
     let text = match arguments.output {
         StatsFormat::Text => page(&summary),

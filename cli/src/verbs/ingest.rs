@@ -1,8 +1,12 @@
 //! `CMD | logq ingest STORE`: lines of standard input become records of the present. What lines
 //! become is `live_lines`' business; this file connects it with a store and with signals.
 
+use crate::limit::LimitArguments;
+use crate::live_lines::LineFormat;
+use clap::Args;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
@@ -12,13 +16,30 @@ use logq_format::{Level, WorkerId};
 use logq_writer::{Clock, LoggerOptions, SystemClock, WorkerLogger};
 use nix::sys::signal::Signal;
 
-use crate::args::IngestArguments;
 use crate::exit::Exit;
 use crate::import::LineParser;
 use crate::limit;
 use crate::live_lines::{
     LastRecordsLost, Pump, Pumped, Recorder, Signals, Source, Stopper, Stream, end_by,
 };
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IngestArguments {
+    /// The store to write to; it is created if it does not exist
+    #[arg(value_name = "STORE")]
+    pub(crate) store: PathBuf,
+
+    /// The format of the lines
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub(crate) format: LineFormat,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArguments,
+
+    /// Do not tell in the end how many lines there were
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
 
 /// Signals that ask for the end.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];

@@ -58,7 +58,7 @@ const UNITS: [(&[&str], Unit); 10] = [
 ///
 /// Anything else, with the column and the accepted forms; also a number too large for a
 /// [`Duration`].
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, WhenError> {
+pub fn parse_duration(text: &str) -> Result<Duration, WhenError> {
     duration_in(text).map_err(|problem| problem.within(text, Subject::Duration))
 }
 

@@ -1,25 +1,56 @@
 //! `logq import`: other logs become a store. The reading and parsing is in `import`, the writing in
 //! `logq-writer`; this file connects them and tells how it went.
 
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use logq_format::{Origin, PushError, Record, Timestamp, WorkerId};
 use logq_writer::{BulkError, BulkOptions, BulkSummary, BulkWriter, Clock, SystemClock};
 
-use crate::args::ImportArguments;
 use crate::exit::Exit;
 use crate::import::{self, Input, Progress, RecordSink, Summary};
 use crate::output::escape;
-use crate::query;
+use crate::question;
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ImportArguments {
+    /// The store to write to; it is created if it does not exist
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: PathBuf,
+
+    /// The format of the input; `auto` looks at the first lines of each file
+    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = import_format())]
+    pub(crate) format: crate::import::Format,
+
+    /// The time zone of times that name none
+    #[arg(short = 'Z', long = "tz", value_name = "ZONE", allow_hyphen_values = true)]
+    pub(crate) zone: Option<String>,
+
+    /// Do not show progress and the summary
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Files, plain or compressed with gzip or zstd; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The formats that can be imported, by name.
+fn import_format() -> impl TypedValueParser<Value = crate::import::Format> {
+    let names = crate::import::Format::ALL.map(crate::import::Format::as_str);
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
+}
 
 /// Imports all files and tells what became of them.
 pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let options = import::Options {
         format: arguments.format,
-        zone: query::zone(arguments.zone.as_deref(), false)?,
+        zone: question::named_zone(arguments.zone.as_deref())?,
         now,
         // One process stands for all foreign ones.
         worker: WorkerId::new(1),

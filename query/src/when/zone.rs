@@ -43,7 +43,7 @@ const SECOND: Field =
 ///
 /// A name that the time zone database does not have, with the nearest one that it has; an offset
 /// of a day or more.
-pub(crate) fn parse_zone(text: &str, local: &TimeZone) -> Result<TimeZone, WhenError> {
+pub fn parse_zone(text: &str, local: &TimeZone) -> Result<TimeZone, WhenError> {
     zone_in(text, local).map_err(|problem| problem.within(text, Subject::Zone))
 }
 

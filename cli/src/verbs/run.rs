@@ -10,10 +10,15 @@
 //! The program keeps its standard input, its process group and its terminal. What lines become is
 //! `live_lines`' business.
 
+use crate::limit::LimitArguments;
+use crate::live_lines::LineFormat;
+use clap::Args;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -23,7 +28,6 @@ use logq_format::{Level, WorkerId};
 use logq_writer::{Clock, LoggerOptions, MasterLogger, SystemClock, WorkerLogger};
 use nix::sys::signal::Signal;
 
-use crate::args::{LineFormat, RunArguments};
 use crate::exit::Exit;
 use crate::import::LineParser;
 use crate::limit;
@@ -33,6 +37,38 @@ use crate::output::escape;
 mod keeper;
 
 use keeper::Keeper;
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = RUN_NOTES)]
+pub(crate) struct RunArguments {
+    /// The store to write to; it is created if it does not exist
+    #[arg(long, value_name = "STORE")]
+    pub(crate) to: PathBuf,
+
+    /// The number of the worker that the program is recorded as
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(WorkerId::MAX.get()))
+    )]
+    pub(crate) worker: u32,
+
+    #[command(flatten)]
+    pub(crate) limit: LimitArguments,
+
+    /// Also print what the program prints
+    #[arg(long)]
+    pub(crate) tee: bool,
+
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+const RUN_NOTES: &str = "\
+Exit status: the program's, 128 + N if signal N ended it; 125 if the store cannot be written to,
+126 if the program cannot be executed, 127 if there is none of that name.";
 
 /// Signals that are forwarded to the program.
 const FORWARDED: [Signal; 6] = [

@@ -13,10 +13,7 @@ const WORD_CHARS_MAX: usize = 64;
 /// case are the same. One slip in three characters is allowed, so words of one or two characters
 /// get no suggestion. Of equally near candidates the first one wins. Costs the length of `text`
 /// times the length of all candidates.
-pub(crate) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = lower_case(text);
     if word.len() > WORD_CHARS_MAX {
         return None;

@@ -1,0 +1,140 @@
+//! What is asked: the words of the command line resolved against the stores.
+//!
+//! Every verb that asks about records takes the same words and reads them here.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use logq_format::Timestamp;
+use logq_query::when;
+use logq_reader::{Query, Report, Snapshot};
+use logq_writer::{Clock, SystemClock};
+
+use crate::args::{FilterArguments, RangeArguments, StoreArguments, ZoneArguments};
+use crate::marks::StoreMarks;
+use crate::selection::Selection;
+
+/// A question with the stores it is put to.
+pub(crate) struct Question {
+    /// The stores as they are now.
+    pub(crate) snapshot: Snapshot,
+    /// The zone that times were read in and are to be printed in.
+    pub(crate) zone: TimeZone,
+    /// The range of time.
+    pub(crate) range: Range,
+    selection: Selection,
+}
+
+impl Question {
+    /// Opens the stores and reads the words.
+    ///
+    /// What can be wrong with the words is said before any file is touched.
+    pub(crate) fn new(
+        named: &StoreArguments,
+        range: &RangeArguments,
+        filter: &FilterArguments,
+    ) -> anyhow::Result<Self> {
+        let zone = zone(&range.zone)?;
+        let selection = Selection::new(filter)?;
+        let snapshot = Snapshot::open(&stores(named))?;
+        let range = Range::new(range, &zone, &snapshot)?;
+        Ok(Self { snapshot, zone, range, selection })
+    }
+
+    /// The records of the range that pass the filter, oldest first.
+    pub(crate) fn query(&self) -> Query<'_> {
+        Query {
+            since: self.range.since,
+            until: self.range.until,
+            filter: self.selection.filter(),
+            ..Query::default()
+        }
+    }
+}
+
+/// The stores to ask: those named, else `LOGQ_DIR`, else the current directory.
+pub(crate) fn stores(named: &StoreArguments) -> Cow<'_, [PathBuf]> {
+    if !named.stores.is_empty() {
+        return Cow::Borrowed(&named.stores);
+    }
+    let default = std::env::var_os("LOGQ_DIR").filter(|path| !path.is_empty());
+    Cow::Owned(vec![default.map_or_else(|| PathBuf::from("."), PathBuf::from)])
+}
+
+/// The zone of `--tz` or `--utc`, else the default one.
+fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
+    match arguments.utc {
+        true => Ok(TimeZone::UTC),
+        false => named_zone(arguments.zone.as_deref()),
+    }
+}
+
+/// The zone of this name, else of `LOGQ_TZ`, else the system's, which follows `TZ`.
+pub(crate) fn named_zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
+    let environment = std::env::var("LOGQ_TZ").ok().filter(|zone| !zone.is_empty());
+    let system = TimeZone::system();
+    match name.or(environment.as_deref()) {
+        Some(text) => Ok(when::parse_zone(text, &system)?),
+        None => Ok(system),
+    }
+}
+
+/// The half-open interval that `--since` and `--until`, `--in` or `--around` name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Range {
+    fn new(
+        arguments: &RangeArguments,
+        zone: &TimeZone,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<Self> {
+        let marks = StoreMarks::new(snapshot);
+        let now = SystemClock.now();
+        let context = |since| when::Context { now, zone: zone.clone(), since, marks: Some(&marks) };
+        if let Some(text) = &arguments.within {
+            let interval = when::parse_interval(text, &context(None))?;
+            return Ok(Self { since: Some(interval.start), until: Some(interval.end) });
+        }
+        if let Some(text) = &arguments.around {
+            let middle = when::parse_instant(text, &context(None))?;
+            let window = when::parse_duration(&arguments.window)?;
+            let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+            let since = Some(middle.saturating_add_micros(-micros));
+            return Ok(Self { since, until: Some(middle.saturating_add_micros(micros)) });
+        }
+        let instant = |text: &Option<String>, since| {
+            text.as_deref().map(|text| when::parse_instant(text, &context(since))).transpose()
+        };
+        let since = instant(&arguments.since, None)?;
+        let until = instant(&arguments.until, since)?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since > until
+        {
+            anyhow::bail!("--since {since} is after --until {until}: the interval is empty");
+        }
+        Ok(Self { since, until })
+    }
+
+    /// Whether the store's records cover the interval: none of it lies before the first record or
+    /// after what is final. An end that is not named is the end of what there is.
+    pub(crate) fn is_covered(&self, report: &Report) -> bool {
+        let coverage = &report.coverage;
+        let begins = match (self.since, coverage.first) {
+            (Some(since), Some(first)) => since >= first,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        // Where no writer is left, the store tells nothing about what came after its last record.
+        let end = match coverage.watermark {
+            Some(Timestamp::MAX) => coverage.last.map(|last| last.saturating_add_micros(1)),
+            watermark => watermark,
+        };
+        let ends = self.until.is_none_or(|until| end.is_some_and(|end| until <= end));
+        begins && ends
+    }
+}

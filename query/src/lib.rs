@@ -1,0 +1,38 @@
+//! The words people ask logs with, read into values: times, levels, types, processes, requests.
+//!
+//! Everything here looks at nothing but text: no file, no clock, no environment. The command and
+//! the server read the same words, so a question means the same in both.
+//!
+//! | | |
+//! |---|---|
+//! | times | [`when`]: `14:02`, `yesterday`, `3h ago`, `2026-02`, `run-1` |
+//! | levels, types, processes, requests | [`words`] |
+//! | the known word nearest to a misspelt one | [`nearest()`] |
+//!
+//! # Example
+//!
+//! ```
+//! use jiff::tz::TimeZone;
+//! use logq_query::{when, words};
+//!
+//! let context = when::Context {
+//!     now: "2026-02-03T15:00:00Z".parse()?,
+//!     zone: TimeZone::UTC,
+//!     since: None,
+//!     marks: None,
+//! };
+//! assert_eq!(when::parse_instant("14:02", &context)?, "2026-02-03T14:02:00Z".parse()?);
+//!
+//! let levels = words::levels("error")?;
+//! assert!(levels.contains(logq_format::Level::Critical));
+//!
+//! let message = words::levels("eror").unwrap_err().to_string();
+//! assert!(message.contains("did you mean \"ERROR\"?"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod nearest;
+pub mod when;
+pub mod words;
+
+pub use nearest::nearest;

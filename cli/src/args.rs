@@ -42,6 +42,10 @@ pub(crate) enum Verb {
     Ingest(verbs::ingest::IngestArguments),
     /// Run a program and record what it prints
     Run(verbs::run::RunArguments),
+    /// Print the completions of a shell: source <(logq completions bash)
+    Completions(verbs::completions::CompletionsArguments),
+    /// Print the manual page: logq man | man -l -
+    Man(verbs::man::ManArguments),
     /// Tell what a store holds: segments, blocks, records, writers, bytes, gaps
     ///
     /// Headers and the small columns are checked; texts are checked by the questions that read them.

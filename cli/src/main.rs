@@ -34,8 +34,10 @@ fn main() -> std::process::ExitCode {
         Err(error) => return Exit::from_usage(&error).into(),
     };
     let result = match arguments.verb {
+        Some(Verb::Completions(completions)) => verbs::completions::run(&completions),
         Some(Verb::Import(import)) => verbs::import::run(&import),
         Some(Verb::Ingest(ingest)) => verbs::ingest::run(&ingest),
+        Some(Verb::Man(man)) => verbs::man::run(&man),
         Some(Verb::Run(run)) => verbs::run::run(&run).or_else(|error| {
             explain(&error);
             Ok(Exit::NotStarted)

@@ -25,8 +25,10 @@ pub(crate) mod body;
 pub(crate) mod builder;
 pub(crate) mod opaque;
 mod requests;
+pub(crate) mod row;
 mod size;
 pub(crate) mod spine;
+pub(crate) mod staged;
 
 use body::Body;
 use spine::{Place, Spine};

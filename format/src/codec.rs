@@ -154,6 +154,13 @@ impl Compressor {
         self.dictionary.as_ref()
     }
 
+    /// The bytes that `section` would take if it were stored.
+    pub fn compressed_len(&mut self, section: &[u8]) -> usize {
+        let mut out = Vec::new();
+        self.compress(section, &mut out);
+        out.len()
+    }
+
     /// Appends `section` to `out` in whichever way is smaller and says which that was.
     ///
     /// A section that zstd fails on is stored raw: nothing is lost.

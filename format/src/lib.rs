@@ -10,7 +10,7 @@
 //! | finding blocks, damage as values | [`Scan`], [`Step`], [`Gap`], [`find_block`] |
 //! | a block's first 72 bytes | [`BlockHeader`] |
 //! | a block as stored, checked, decoded | [`StoredBlock`] → [`Spine`] → [`Block`] |
-//! | a block being made | [`BlockBuilder`] |
+//! | a block being made | [`BlockBuilder`]; [`StagedRecords`], which many threads fill |
 //! | compression | [`Compressor`], [`Decompressor`], [`Dictionary`] |
 //! | what writers say of themselves and the file | [`Member`], [`Claims`] |
 //! | one record | [`Record`], [`Event`] |
@@ -69,7 +69,9 @@ mod shape;
 mod timestamp;
 
 pub use block::builder::{BlockBuilder, BlockContext};
+pub use block::row::SpineRow;
 pub use block::spine::Spine;
+pub use block::staged::StagedRecords;
 pub use block::{Block, StoredBlock};
 pub use codec::{Codec, Compressor, Decompressor, Dictionary, LEVEL_DEFAULT};
 pub use error::{DecodeError, PushError};

@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets.
 //!
-//! Each takes any bytes and panics where the format crate breaks a promise. Checksums keep random
+//! Each takes any bytes and panics where the code that reads them breaks a promise. Checksums keep random
 //! bytes away from everything behind them, so that most bodies put right checksums into their input
 //! first: a hostile writer does the same.
 //!
@@ -22,9 +22,15 @@
 //!
 //! What a target finds becomes a seed, so that the replay keeps it found.
 
+mod access_log;
+mod expression;
+mod node_logs;
 mod sections;
 mod segment;
 
+pub use access_log::{access_log, alert_rule};
+pub use expression::expression;
+pub use node_logs::node_logs;
 pub use sections::{agreement, records};
 pub use segment::{block, file_header, resync};
 
@@ -32,10 +38,14 @@ pub use segment::{block, file_header, resync};
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their seed folders and binaries.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 9] = [
+    ("access_log", access_log),
     ("agreement", agreement),
+    ("alert_rule", alert_rule),
     ("block", block),
+    ("expression", expression),
     ("file_header", file_header),
+    ("node_logs", node_logs),
     ("records", records),
     ("resync", resync),
 ];

@@ -2,8 +2,8 @@
 
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, BlockKind, Compressor, DecodeError,
-    Decompressor, Event, LevelSet, Origin, PushError, Record, RequestId, Spine, StoredBlock,
-    SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, json, limits,
+    Decompressor, Event, LevelSet, Origin, PushError, Record, RequestId, Spine, SpineRow,
+    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, json, limits,
 };
 
 /// A header and raw sections made of any bytes.
@@ -59,10 +59,13 @@ pub fn records(data: &[u8]) {
     let requests = block.spine().request_indices().expect("the block has checked them");
     let mut line = Vec::new();
     let spine = block.spine();
+    let rows = spine.rows().expect("the block has checked them");
     let kinds = spine.kinds().zip(spine.times()).zip(spine.sequences()).zip(requests);
-    for (record, (((kind, time), sequence), request)) in block.records().zip(kinds) {
+    for ((record, (((kind, time), sequence), request)), row) in block.records().zip(kinds).zip(rows)
+    {
         assert!(sequence < limits::SEQUENCE_MAX);
         let Ok(record) = record else { continue };
+        check_row(&row, &record, sequence);
         assert_eq!((record.level(), record.record_type()), kind);
         assert_eq!(record.time, *time);
         let request = request.and_then(|index| spine.request_ids().get(index as usize));
@@ -72,6 +75,24 @@ pub fn records(data: &[u8]) {
         let text = str::from_utf8(&line).expect("a line is UTF-8");
         let text = text.strip_suffix('\n').expect("a line ends");
         assert!(text.bytes().all(|byte| byte >= 0x20), "a line has no control character: {text:?}");
+    }
+}
+
+/// What the spine tells of a record is what the record says.
+fn check_row(row: &SpineRow<'_, '_>, record: &Record<'_>, sequence: u64) {
+    assert_eq!((row.level(), row.record_type()), (record.level(), record.record_type()));
+    assert_eq!((row.time(), row.sequence()), (record.time, sequence));
+    assert_eq!((row.request_id(), row.event_name()), (record.request_id(), record.event_name()));
+    let measures = (row.status(), row.bytes(), row.duration_us(), row.has_error());
+    let expected = match &record.event {
+        Event::Response(r) => (Some(r.status), r.bytes, r.duration_us, r.error.is_some()),
+        Event::ResponseFinished(r) => (None, r.bytes, r.duration_us, r.error.is_some()),
+        Event::UncaughtException { .. } => (None, None, None, true),
+        _ => (None, None, None, false),
+    };
+    assert_eq!(measures, expected);
+    if let (Event::Request(request), Some(method)) = (&record.event, row.method()) {
+        assert_eq!(method, request.method);
     }
 }
 

@@ -122,11 +122,11 @@ pub struct BlockBuilder {
 }
 
 /// An estimate of the bytes a record takes beside its texts: shape, time, request, small numbers.
-const RECORD_OVERHEAD: usize = 8;
+pub(super) const RECORD_OVERHEAD: usize = 8;
 
 /// More than what a section has beside its records: ten directory entries of at most four bytes and
 /// the widths of columns, and one record more.
-const BLOCK_OVERHEAD: usize = 128;
+pub(super) const BLOCK_OVERHEAD: usize = 128;
 
 /// The sequence numbers a block may leave out, so that its records still have numbers.
 const GAPS_MAX: u64 = SEQUENCE_MAX - BLOCK_RECORDS_MAX as u64;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::block::builder::{BlockBuilder, BlockContext};
+use crate::block::row::SpineRow;
 use crate::codec::Compressor;
 use crate::error::PushError;
 use crate::header::{BlockFlags, Origin, SyncMarker, WriterId};
@@ -136,6 +137,31 @@ impl Parts {
         let block = Block::new(spine, &self.body)?;
         block.records().map(|record| record.map(|record| format!("{record:?}"))).collect()
     }
+}
+
+#[test]
+fn rows_of_the_spine_tell_of_their_records() {
+    let parts = Parts::sample();
+    let spine = || Spine::parse(&parts.header, parts.ids.clone(), &parts.spine).unwrap();
+    let (spine, block) = (spine(), Block::new(spine(), &parts.body).unwrap());
+    let rows: Vec<_> = spine.rows().unwrap().collect();
+    assert_eq!(rows.len(), block.len());
+    for ((row, record), sequence) in rows.iter().zip(block.records()).zip(spine.sequences()) {
+        let record = record.unwrap();
+        assert_eq!((row.time(), row.sequence()), (record.time, sequence));
+        assert_eq!((row.level(), row.record_type()), (record.level(), record.record_type()));
+        assert_eq!(row.request_id(), record.request_id());
+        assert_eq!(row.event_name(), record.event_name());
+    }
+    let values = |index: usize| {
+        let row: &SpineRow<'_, '_> = &rows[index];
+        (row.status(), row.bytes(), row.duration_us(), row.has_error())
+    };
+    assert_eq!(values(0), (None, None, None, false));
+    assert_eq!(values(1), (Some(500), Some(70_000), Some(3), true));
+    assert_eq!(values(6), (None, None, None, true));
+    // The method of the request is a rare one, so it is not in the spine.
+    assert_eq!(rows[0].method(), None);
 }
 
 #[test]

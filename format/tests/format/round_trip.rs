@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, Compressor, Decompressor,
-    Dictionary, LEVEL_DEFAULT, Level, LevelSet, Origin, Record, RecordType, Spine, StoredBlock,
-    SyncMarker, Timestamp, TypeSet, WorkerId, WriterId,
+    Dictionary, LEVEL_DEFAULT, Level, LevelSet, Origin, Record, RecordType, Spine, StagedRecords,
+    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -34,6 +34,13 @@ fn compressors() -> [Compressor; 3] {
         Compressor::new(LEVEL_DEFAULT, None).unwrap(),
         Compressor::new(LEVEL_DEFAULT, Some(DICTIONARY.clone())).unwrap(),
     ]
+}
+
+/// The block that a builder makes of what it holds.
+fn finish(builder: &mut BlockBuilder) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    builder.finish(&context(1000), &mut Compressor::raw(), &mut bytes);
+    bytes
 }
 
 /// Encodes the records as one block.
@@ -120,6 +127,23 @@ proptest! {
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
+
+    #[test]
+    fn staged_records_become_the_same_block(own in records(40), start in time()) {
+        let (mut staged, mut poured) = (StagedRecords::new(), BlockBuilder::new());
+        let mut pushed = BlockBuilder::new();
+        for round in 0..2 {
+            for record in at_times(start, &own) {
+                assert_eq!(staged.push(&record), Ok(()), "round {round}");
+                pushed.push(&record).unwrap();
+            }
+            assert_eq!(staged.records().collect::<Vec<_>>(), at_times(start, &own));
+            assert_eq!(staged.len(), own.len());
+            staged.pour_into(&mut poured);
+            assert!(staged.is_empty());
+            assert_eq!(finish(&mut poured), finish(&mut pushed), "round {round}");
+        }
+    }
 
     #[test]
     fn records_of_all_kinds_round_trip(own in records(40), start in time()) {

@@ -250,7 +250,7 @@ impl Error for WhenError {
 const SHOWN_CHARS_MAX: usize = 72;
 
 /// The beginning of a text, short enough for a message.
-pub(super) fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS_MAX) {
         None => text.to_owned(),
         Some(_) => text.chars().take(SHOWN_CHARS_MAX - 1).chain(['…']).collect(),
@@ -258,7 +258,7 @@ pub(super) fn clip(text: &str) -> String {
 }
 
 /// The part of the text around the column, and the column within that part.
-fn line_around(text: &str, column: usize) -> (String, usize) {
+pub(crate) fn line_around(text: &str, column: usize) -> (String, usize) {
     let skipped = column.saturating_sub(SHOWN_CHARS_MAX / 2);
     // A line break or a tab would move the text away from its caret.
     let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };

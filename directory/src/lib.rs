@@ -9,7 +9,8 @@
 //! | the directory and its segments | [`Directory`], [`SegmentFile`] |
 //! | a new segment, visible only once complete | [`NewSegment`], [`Draft`] |
 //! | joining, pinging and creating take turns | [`DirectoryLock`] |
-//! | a writer is alive | [`Slot`] |
+//! | a writer is alive, and holds nothing back | [`Slot`], [`Presence`], [`Idle`], [`present_writers`] |
+//! | what writers tell each other and readers | [`ControlPage`], [`WriterEntry`], [`Place`] |
 //! | one process at a time rotates and deletes | [`ManagerLock`] |
 //! | what happens on the disk, as a seam for tests | [`Storage`], [`Disk`], [`Space`] |
 //! | clocks that nobody sets | [`boot_id`], [`monotonic_us`], [`suspended_us`] |
@@ -32,10 +33,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod control;
 mod drafts;
 mod error;
 mod lock;
 mod machine;
+mod presence;
 mod segment;
 mod storage;
 
@@ -45,9 +48,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use control::{ControlPage, Place, WriterEntry};
 pub use error::DirectoryError;
 pub use lock::{DirectoryLock, ManagerLock, Slot};
 pub use machine::{boot_id, monotonic_us, suspended_us};
+pub use presence::{Idle, Presence, Present, present_writers};
 pub use segment::{Draft, NewSegment};
 pub use storage::{Disk, Space, Storage};
 

@@ -12,8 +12,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -23,7 +25,7 @@ use crate::Directory;
 use crate::error::{Context, DirectoryError};
 
 /// The largest slot number.
-const SLOTS_MAX: u16 = u16::MAX;
+pub(crate) const SLOTS_MAX: u16 = u16::MAX;
 
 /// The file whose bytes are locked; its content never matters and it stays empty.
 const LOCK_FILE: &str = "writers.lock";
@@ -54,16 +56,16 @@ pub struct ManagerLock {
 
 /// A byte that this process has locked.
 #[derive(Debug)]
-struct Held {
-    file: File,
+pub(crate) struct Held {
+    file: Arc<File>,
     offset: i64,
     process: u32,
 }
 
 impl Held {
     /// The lock on the byte at `offset`, which has just been taken.
-    fn new(file: File, offset: i64) -> Self {
-        Self { file, offset, process: std::process::id() }
+    pub(crate) fn new(file: impl Into<Arc<File>>, offset: i64) -> Self {
+        Self { file: file.into(), offset, process: std::process::id() }
     }
 }
 
@@ -158,9 +160,18 @@ impl Directory {
     /// # Errors
     ///
     /// As [`Self::lock`], and where all slots are taken.
-    pub fn take_slot(&self, _lock: &DirectoryLock) -> Result<Slot, DirectoryError> {
+    pub fn take_slot(&self, lock: &DirectoryLock) -> Result<Slot, DirectoryError> {
+        self.take_slot_from(lock, 1)
+    }
+
+    /// Takes the first free slot whose number is at least `first`.
+    pub(crate) fn take_slot_from(
+        &self,
+        _lock: &DirectoryLock,
+        first: u16,
+    ) -> Result<Slot, DirectoryError> {
         let (file, path) = self.lock_file()?;
-        for number in 1..=SLOTS_MAX {
+        for number in first..=SLOTS_MAX {
             let offset = number.into();
             if try_exclusive(&file, offset).context("lock", &path)? {
                 return Ok(Slot { _held: Held::new(file, offset), number: number.into() });
@@ -181,8 +192,13 @@ impl Directory {
     }
 
     fn lock_file(&self) -> Result<(File, PathBuf), DirectoryError> {
-        let path = self.path().join(LOCK_FILE);
+        let path = self.lock_path();
         Ok((open_lock_file(&path)?, path))
+    }
+
+    /// Where the lock file is, if there is one.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path().join(LOCK_FILE)
     }
 }
 
@@ -222,6 +238,47 @@ pub(crate) fn is_held(file: &File, offset: i64) -> nix::Result<bool> {
     Ok(i32::from(probe.l_type) != libc::F_UNLCK)
 }
 
+/// Bytes that somebody else has locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Locked {
+    pub(crate) bytes: RangeInclusive<i64>,
+    /// Whether it is a lock of the kind that is taken here: exclusive, of a description, and
+    /// on nothing but these bytes.
+    pub(crate) is_ours: bool,
+}
+
+/// The locks of others that touch `bytes`, in any order. Costs a system call for each, and one more
+/// for each range between them.
+pub(crate) fn locked(file: &File, bytes: RangeInclusive<i64>) -> nix::Result<Vec<Locked>> {
+    let mut found = Vec::new();
+    let mut open = vec![bytes];
+    while let Some(bytes) = open.pop() {
+        if bytes.is_empty() {
+            continue;
+        }
+        let (first, last) = bytes.into_inner();
+        let mut probe = libc::flock { l_len: last - first + 1, ..exclusive(first) };
+        fcntl(file, FcntlArg::F_OFD_GETLK(&mut probe))?;
+        if i32::from(probe.l_type) == libc::F_UNLCK {
+            continue;
+        }
+        // A length of 0 reaches to the end of all files.
+        let end = if probe.l_len == 0 { i64::MAX } else { probe.l_start + (probe.l_len - 1) };
+        let bytes = probe.l_start.max(first)..=end.min(last);
+        let is_ours = probe.l_type == LOCK
+            && probe.l_pid == OF_A_DESCRIPTION
+            && (probe.l_start, end) == (*bytes.start(), *bytes.end());
+        // The kernel answers any one of several locks.
+        open.push(first..=*bytes.start() - 1);
+        open.push(*bytes.end() + 1..=last);
+        found.push(Locked { bytes, is_ours });
+    }
+    Ok(found)
+}
+
+/// What the kernel says instead of the process that holds a lock, where none does.
+const OF_A_DESCRIPTION: libc::pid_t = -1;
+
 /// An exclusive lock on the byte at `offset`.
 fn exclusive(offset: i64) -> libc::flock {
     libc::flock {
@@ -256,7 +313,7 @@ mod tests {
         assert!(try_exclusive(&file, 3).unwrap());
         let held = Held::new(file, 3);
         let [dropped, kept] = copies;
-        drop(Held { file: dropped, offset: 3, process: std::process::id() + 1 });
+        drop(Held { file: dropped.into(), offset: 3, process: std::process::id() + 1 });
         assert!(is_held(&open(), 3).unwrap());
         drop(held);
         assert!(!is_held(&open(), 3).unwrap(), "though a child has the file open: {kept:?}");

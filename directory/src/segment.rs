@@ -129,6 +129,7 @@ impl Draft {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 linked => {
                     linked.context("create", &path)?;
+                    self.directory.publish_newest(number);
                     self.directory.sync()?;
                     return Ok(SegmentFile { number, path });
                 }
@@ -150,6 +151,9 @@ impl Draft {
         self.complete_header(name.number, before.as_ref())?;
         let storage = self.directory.storage();
         storage.link(&self.temporary, &name.path).context("create", &name.path)?;
+        if self.directory.newest()?.as_ref() == Some(&name) {
+            self.directory.publish_newest(name.number);
+        }
         self.directory.sync()?;
         Ok(name)
     }

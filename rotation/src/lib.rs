@@ -105,7 +105,7 @@ mod watch;
 
 pub use clock::{Clock, Moment, SystemClock};
 pub use event::{Event, ManagerError, OpenError};
-pub use logq_directory::DirectoryError;
+pub use logq_directory::{DirectoryError, Storage};
 pub use logq_format::{Id, Timestamp};
 pub use manager::LogManager;
 pub use options::{ManagerOptions, OnError, OnRotate, OptionsError};

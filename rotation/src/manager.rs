@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use logq_directory::Disk;
+use logq_directory::{Disk, Storage};
 
 use crate::event::{Audience, Event, OpenError};
 use crate::keeper::{Host, Keeper};
@@ -52,6 +52,8 @@ pub struct LogManager {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// Callers of `look` wait here.
+    passed: Condvar,
     audience: Audience,
 }
 
@@ -59,6 +61,9 @@ struct State {
     filename: PathBuf,
     is_poked: bool,
     is_closed: bool,
+    /// Passes begun, and passes done with.
+    begun: u64,
+    done: u64,
 }
 
 impl LogManager {
@@ -72,18 +77,35 @@ impl LogManager {
     /// Fails where an option is beyond its bound, where another process manages the store, where the
     /// directory cannot be used, and where there is no segment to write to and none can be created.
     pub fn open(dir: impl AsRef<Path>, options: ManagerOptions) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(Disk), dir, options)
+    }
+
+    /// As [`Self::open`], with file operations that a test can make fail.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        dir: impl AsRef<Path>,
+        options: ManagerOptions,
+    ) -> Result<Self, OpenError> {
         let dirname = dir.as_ref().to_owned();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 filename: PathBuf::new(),
                 is_poked: false,
                 is_closed: false,
+                // The thread begins with one, without waiting for anything.
+                begun: 1,
+                done: 0,
             }),
             wake: Condvar::new(),
+            passed: Condvar::new(),
             audience: Audience::new(&options),
         });
         let events = shared.audience.subscribe();
-        let mut keeper = Keeper::open(Arc::new(Disk), &dirname, &options, shared.as_ref())?;
+        let mut keeper = Keeper::open(storage, &dirname, &options, shared.as_ref())?;
         shared.state().filename = keeper.current().to_owned();
         let (poll, host) = (options.poll_interval, Arc::clone(&shared));
         let thread = std::thread::Builder::new()
@@ -124,6 +146,18 @@ impl LogManager {
         self.shared.wake.notify_all();
     }
 
+    /// Has the store looked at now and waits until that is done, or the manager closed. Must not be
+    /// called from one of the manager's own callbacks.
+    pub fn look(&self) {
+        let mut state = self.shared.state();
+        let goal = state.begun + 1;
+        state.is_poked = true;
+        self.shared.wake.notify_all();
+        while state.done < goal && !state.is_closed {
+            state = self.shared.passed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Stops. When this returns nothing is done or told any more, and another manager can be opened.
     ///
     /// A pass that has begun is waited for: milliseconds, or some tenths of a second while it trains
@@ -132,6 +166,7 @@ impl LogManager {
     pub fn close(&self) {
         self.shared.state().is_closed = true;
         self.shared.wake.notify_all();
+        self.shared.passed.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
@@ -171,12 +206,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sleeps until it is time for the next pass; `false` once the manager is closed.
+    /// Ends a pass and sleeps until it is time for the next one; `false` once the manager is closed.
     fn wait(&self, poll: Duration) -> bool {
+        let mut state = self.state();
+        state.done = state.begun;
+        self.passed.notify_all();
         let is_quiet = |state: &mut State| !state.is_poked && !state.is_closed;
-        let waited = self.wake.wait_timeout_while(self.state(), poll, is_quiet);
+        let waited = self.wake.wait_timeout_while(state, poll, is_quiet);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_poked = false;
+        state.begun += 1;
         !state.is_closed
     }
 }

@@ -82,7 +82,7 @@ fn foreign_files_are_never_touched() {
         names
     };
     let before = foreign(&scene.path);
-    assert_eq!(before.len(), 8, "{before:?}");
+    assert_eq!(before.len(), 9, "{before:?}");
 
     for _ in 0..6 {
         scene.clock.advance(2 * HOUR);

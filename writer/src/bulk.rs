@@ -112,7 +112,7 @@ pub struct BulkWriter {
     options: BulkOptions,
     lanes: Lanes,
     /// Full blocks that wait for each other, to be encoded in parallel.
-    full: Vec<Pending>,
+    full: Vec<Pending<BlockBuilder>>,
     dictionary: Option<Dictionary>,
     trained: bool,
     segment: Option<Output>,
@@ -220,7 +220,7 @@ impl BulkWriter {
             None => Ok(0),
         };
         let len = written.map_err(|source| self.write_error(source))?;
-        self.lanes.recycle(full.into_iter().map(|pending| pending.builder));
+        self.lanes.recycle(full.into_iter().map(|pending| pending.records));
         if len >= self.options.segment_bytes_max { self.publish() } else { Ok(()) }
     }
 
@@ -230,7 +230,7 @@ impl BulkWriter {
             return;
         }
         let samples: Vec<_> =
-            self.full.iter().flat_map(|pending| pending.builder.samples()).collect();
+            self.full.iter().flat_map(|pending| pending.records.samples()).collect();
         self.dictionary = Dictionary::train(&samples, self.options.dictionary_bytes);
     }
 
@@ -300,7 +300,7 @@ impl Output {
     }
 
     /// Encodes blocks in parallel and appends them in order; answers the segment's length.
-    fn append(&mut self, full: &mut [Pending]) -> io::Result<u64> {
+    fn append(&mut self, full: &mut [Pending<BlockBuilder>]) -> io::Result<u64> {
         let blocks: Vec<Vec<u8>> =
             full.par_iter_mut().map(|pending| self.encode(pending)).collect();
         for block in blocks {
@@ -317,12 +317,13 @@ impl Output {
         Ok(self.offset)
     }
 
-    fn encode(&self, pending: &mut Pending) -> Vec<u8> {
+    fn encode(&self, pending: &mut Pending<BlockBuilder>) -> Vec<u8> {
         let lock = || self.compressors.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = lock().pop();
         let mut compressor = spare.unwrap_or_else(|| self.encoding.compressor());
-        let mut block = Vec::with_capacity(pending.builder.raw_len() / 2);
-        self.encoding.encode(pending, &mut compressor, &mut block);
+        let mut block = Vec::with_capacity(pending.records.raw_len() / 2);
+        let context = self.encoding.context(pending);
+        pending.records.finish(&context, &mut compressor, &mut block);
         lock().push(compressor);
         block
     }
@@ -369,8 +370,8 @@ fn encode_ping(claims: &Claims, origin: Origin, marker: SyncMarker) -> Vec<u8> {
     block
 }
 
-impl Pending {
+impl Pending<BlockBuilder> {
     fn of(builder: BlockBuilder, origin: Origin, sequence: u64) -> Self {
-        Self { builder, origin, sequence, lost: 0 }
+        Self { records: builder, origin, sequence, lost: 0 }
     }
 }

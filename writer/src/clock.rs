@@ -1,13 +1,26 @@
 //! Where records get their time from.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use logq_format::Timestamp;
 
 /// A source of time. Imports and tests pass their own.
 pub trait Clock: Send + Sync {
-    /// The present.
+    /// The present, as records tell it.
     fn now(&self) -> Timestamp;
+
+    /// The present by a clock that nobody sets, which delays are measured by. A simulation has one
+    /// of its own here, and calls `settle` on its loggers whenever it has moved on.
+    fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Whether [`Self::now`] is the wall clock of the machine, which readers look at too. Only then
+    /// may a logger that holds nothing back say so, since it promises that its next record is no
+    /// earlier than what they read there.
+    fn is_wall_clock(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's wall clock.
@@ -22,5 +35,9 @@ impl Clock for SystemClock {
             Err(error) => i64::try_from(error.duration().as_micros()).map_or(i64::MIN, |us| -us),
         };
         Timestamp::from_micros(micros)
+    }
+
+    fn is_wall_clock(&self) -> bool {
+        true
     }
 }

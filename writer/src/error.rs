@@ -53,3 +53,11 @@ pub struct FlushError {
     /// The operating system's error number, 0 if there is none.
     pub code: i32,
 }
+
+impl FlushError {
+    /// There is nobody left who writes.
+    pub(crate) fn ended() -> Self {
+        let message = "the background thread has ended".to_owned();
+        Self { path: PathBuf::from("the log"), message, code: 0 }
+    }
+}

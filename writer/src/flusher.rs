@@ -5,12 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use logq_format::{BlockFlags, Compressor, Event, IoError, Level, Timestamp};
+use logq_format::{BlockFlags, Event, IoError, Level, Timestamp};
 
+use crate::control::Control;
 use crate::error::{FlushError, OpenError};
-use crate::logger::Shared;
+use crate::logger::{Activity, Shared};
 use crate::options::SyncPolicy;
-use crate::queue::{Encoding, Item, Pending, Reply};
+use crate::queue::{Encoder, Encoding, Item, Pending, Reply};
 use crate::segment::{Joining, Segment, Target};
 use crate::transcode::transcode;
 
@@ -32,18 +33,24 @@ pub(crate) struct Flusher {
     target: Target,
     segment: Segment,
     /// The segment to go on in, joined already, while the one before still takes blocks.
-    next: Option<(Target, Segment)>,
-    compressor: Compressor,
+    next: Option<Next>,
+    /// How often such a segment was joined.
+    tickets: u64,
+    encoder: Encoder,
     /// How blocks are encoded for the segment in use.
     encoding: Arc<Encoding>,
     /// An encoded block that the disk did not take, and blocks must stay in order.
     stuck: Option<(Vec<u8>, Arc<Encoding>)>,
     /// A block whose writer could not join a segment yet.
     waiting: Option<Box<Pending>>,
+    control: Control,
+    /// Whether the control page says that nothing waits to be written.
+    is_told_idle: bool,
     pause: Duration,
     idle_rounds: u32,
-    /// The store's time of change at the last look for a newer segment, and when that was.
-    store_changed: Option<SystemTime>,
+    /// What spoke of a newer segment at the last look: the control page's number, the store's time
+    /// of change. And when that was.
+    signs: (Option<u64>, Option<SystemTime>),
     last_look: Instant,
     last_append: Instant,
     last_ping: Instant,
@@ -52,22 +59,33 @@ pub(crate) struct Flusher {
     closing: Option<Instant>,
 }
 
+/// A segment to go on in.
+struct Next {
+    target: Target,
+    segment: Segment,
+    /// Which of the switches in the queue leads there: others may have become pointless.
+    ticket: u64,
+}
+
 impl Flusher {
     pub(crate) fn new(shared: Arc<Shared>, target: Target, segment: Segment) -> Self {
-        let now = Instant::now();
+        let now = shared.queue.instant();
         let encoding = segment.encoding(shared.options.compression);
         let mut flusher = Self {
             shared,
             target,
             segment,
             next: None,
+            tickets: 0,
+            encoder: Encoder::new(&encoding),
             encoding: Arc::new(encoding),
-            compressor: Compressor::raw(),
             stuck: None,
             waiting: None,
+            control: Control::default(),
+            is_told_idle: true,
             pause: RETRY_PAUSE,
             idle_rounds: 0,
-            store_changed: None,
+            signs: (None, None),
             last_look: now,
             last_append: now,
             last_ping: now,
@@ -76,6 +94,11 @@ impl Flusher {
         };
         flusher.use_segment();
         flusher
+    }
+
+    /// What it shares with the callers of log methods.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Runs until the logger is closed.
@@ -92,10 +115,11 @@ impl Flusher {
             if self.shared.queue.is_stopped() && (!drained || self.is_done()) {
                 break;
             }
+            self.tell();
             let deadline = self.next_deadline();
             self.shared.queue.wait(deadline);
             self.seal_if_due();
-            if self.last_ping.elapsed() >= self.shared.options.ping_delay {
+            if self.since(self.last_ping) >= self.shared.options.ping_delay {
                 self.ping();
             }
         }
@@ -139,8 +163,8 @@ impl Flusher {
                     self.rotate(&path, reply);
                     self.shared.queue.complete(0);
                 }
-                Some(Item::Switch(reply)) => {
-                    self.switch();
+                Some(Item::Switch(ticket, reply)) => {
+                    self.switch(ticket);
                     if let Some(reply) = reply {
                         // The caller may have stopped waiting.
                         let _ = reply.send(Ok(()));
@@ -161,25 +185,24 @@ impl Flusher {
             self.waiting = Some(pending);
             return false;
         }
-        let raw_len = pending.builder.raw_len();
+        let raw_len = pending.records.raw_len();
         let mut block = Vec::with_capacity(raw_len / 2);
         let encoding = Arc::clone(&self.encoding);
-        encoding.encode(&mut pending, &mut self.compressor, &mut block);
-        self.shared.queue.recycle(raw_len, block.len(), pending.builder);
+        self.encoder.encode(&encoding, &mut pending, &mut block);
+        self.shared.queue.recycle(raw_len, block.len(), pending.records);
         self.append(block, encoding)
     }
 
     /// The writer has a new identity since a step of the clock: it leaves and joins anew.
     fn join_as(&mut self, pending: &Pending) -> Result<(), OpenError> {
-        let now = pending.builder.first_time().unwrap_or(self.segment.last());
+        let now = pending.records.first_time().unwrap_or(self.segment.last());
         let (origin, sequence) = (pending.origin, pending.sequence);
-        let joining = Joining { origin, sequence, now, may_clamp: false };
+        let joining = Joining { origin, sequence, now, clock: None };
         let store = self.target.store();
         let joined = Segment::join(&store, &joining)?;
         // The old identity is gone either way once its lock is; leaving only tells it sooner.
         let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
-        self.segment = joined;
-        self.use_segment();
+        self.go_on_in(joined);
         Ok(())
     }
 
@@ -196,7 +219,8 @@ impl Flusher {
             return false;
         }
         self.pause = RETRY_PAUSE;
-        self.last_append = Instant::now();
+        self.last_append = self.instant();
+        self.idle_rounds = 0;
         let synced = self.sync_if_due(&block);
         match synced {
             Ok(()) => self.shared.queue.complete(queued),
@@ -225,14 +249,14 @@ impl Flusher {
     fn sync_if_due(&mut self, block: &[u8]) -> std::io::Result<()> {
         let due = match self.shared.options.sync {
             SyncPolicy::None => false,
-            SyncPolicy::Interval(interval) => self.last_sync.elapsed() >= interval,
+            SyncPolicy::Interval(interval) => self.since(self.last_sync) >= interval,
             SyncPolicy::OnCritical => self.segment.is_critical(block),
             SyncPolicy::EveryBlock => true,
         };
         if !due {
             return Ok(());
         }
-        self.last_sync = Instant::now();
+        self.last_sync = self.instant();
         self.segment.sync(self.shared.options.io.as_ref())
     }
 
@@ -246,25 +270,22 @@ impl Flusher {
         self.shared.log_own(Event::IoError(failed), Level::Error);
         let joining = Joining {
             origin: self.segment.origin(),
-            sequence: self.shared.next_sequence(),
+            sequence: self.segment.next_sequence(),
             now: self.segment.last(),
-            may_clamp: false,
+            clock: None,
         };
         if let Ok(joined) = Segment::join_new(&self.target.store(), &joining) {
-            self.segment = joined;
-            self.use_segment();
+            self.go_on_in(joined);
         }
     }
 
     fn state_claims(&mut self, promise: Option<Timestamp>, always: bool) -> Result<(), OpenError> {
-        let sequence = self.shared.next_sequence();
         let io = self.shared.options.io.as_ref();
-        self.segment.state_claims(io, promise, sequence, always)
+        self.segment.state_claims(io, promise, always)
     }
 
     fn show_life(&mut self, time: Timestamp, flags: BlockFlags) -> std::io::Result<()> {
-        let sequence = self.shared.next_sequence();
-        self.segment.show_life(self.shared.options.io.as_ref(), time, sequence, flags)
+        self.segment.show_life(self.shared.options.io.as_ref(), time, flags)
     }
 
     fn note_failure(&mut self, message: String, code: i32) {
@@ -285,7 +306,7 @@ impl Flusher {
             std::thread::sleep(RETRY_PAUSE);
             return false;
         }
-        self.shared.queue.wait_to_retry(Instant::now() + self.pause);
+        self.shared.queue.wait_to_retry(self.instant() + self.pause);
         self.pause = (self.pause * 2).min(RETRY_PAUSE_MAX);
         false
     }
@@ -295,54 +316,79 @@ impl Flusher {
     /// Records that are staged or queued already may be older than what the new segment's watermark
     /// allows. They still go into the segment before; a switch behind them marks where it is left.
     fn rotate(&mut self, path: &Path, reply: Reply) {
-        match Target::new(path).and_then(|target| self.join_next(target)) {
-            Ok((target, joined)) => {
-                let floor = joined.last();
-                self.next = Some((target, joined));
-                self.shared.submit_switch(floor, Some(reply));
-            }
+        let target = Target::new(path);
+        if let Ok(target) = &target
+            && self.segment.is_at(target)
+        {
+            self.stay(target.clone());
+            // The caller may have stopped waiting.
+            return drop(reply.send(Ok(())));
+        }
+        if let (Ok(target), Some(next)) = (&target, &mut self.next)
+            && next.segment.is_at(target)
+        {
+            // It has found that segment by itself and is about to go on there.
+            next.target.clone_from(target);
+            return self.shared.submit_switch(next.segment.last(), next.ticket, Some(reply));
+        }
+        match target.and_then(|target| self.join_next(target)) {
+            Ok((target, joined)) => self.switch_later(target, joined, Some(reply)),
             // The caller may have stopped waiting.
             Err(error) => drop(reply.send(Err(error))),
         }
     }
 
+    /// Goes on in a segment that is joined already, once everything that was logged before is written.
+    fn switch_later(&mut self, target: Target, segment: Segment, reply: Option<Reply>) {
+        self.tickets += 1;
+        let (floor, ticket) = (segment.last(), self.tickets);
+        self.next = Some(Next { target, segment, ticket });
+        self.shared.submit_switch(floor, ticket, reply);
+    }
+
+    /// Goes on where it is: to join the segment once more would end with leaving it for good.
+    fn stay(&mut self, target: Target) {
+        self.next = None;
+        self.target = target;
+    }
+
     fn join_next(&self, target: Target) -> Result<(Target, Segment), OpenError> {
-        let now = self.shared.options.clock.now().max(self.segment.last());
-        let (origin, sequence) = (self.segment.origin(), self.shared.next_sequence());
-        let joined = Segment::join(&target, &Joining { origin, sequence, now, may_clamp: true })?;
+        let (now, clock) = (self.segment.last(), Some(self.shared.options.clock.as_ref()));
+        let (origin, sequence) = (self.segment.origin(), self.segment.next_sequence());
+        let joined = Segment::join(&target, &Joining { origin, sequence, now, clock })?;
         Ok((target, joined))
     }
 
     /// Goes on in the store's newest segment, if there is a newer one, or if the present one was
-    /// deleted. Costs two system calls for each block.
+    /// deleted. Costs two cheap system calls for each block.
     fn follow(&mut self) {
-        if self.next.is_some() {
-            return;
-        }
         if self.segment.is_deleted() {
             self.replace_deleted();
-        } else if self.target.is_store() && self.may_have_rotated() {
+        } else if self.next.is_none() && self.target.is_store() && self.may_have_rotated() {
             let newest = self.target.newest_number();
+            newest.inspect(|newest| self.control.mend_segment(*newest));
             // A segment that cannot be joined now is tried again with the next look.
             if newest.is_some_and(|newest| newest > self.segment.number())
                 && let Ok((target, joined)) = self.join_next(self.target.clone())
             {
-                let floor = joined.last();
-                self.next = Some((target, joined));
-                self.shared.submit_switch(floor, None);
+                self.switch_later(target, joined, None);
             }
         }
     }
 
-    /// Whether the directory has changed since the last look. Its time of change is coarse, so a
-    /// look is due now and then in any case.
+    /// Whether the control page, or, where it does not name the present segment, the directory has
+    /// changed since the last look. A page can be an old one, and a directory's time of change is
+    /// coarse, so a look is due now and then in any case.
     fn may_have_rotated(&mut self) -> bool {
-        let changed = self.target.changed();
-        if changed == self.store_changed && self.last_look.elapsed() < LOOK_EVERY {
+        let current = self.control.current_segment();
+        let is_news = current != Some(self.segment.number()) && {
+            let signs = (current, self.target.changed());
+            std::mem::replace(&mut self.signs, signs) != signs
+        };
+        if !is_news && self.since(self.last_look) < LOOK_EVERY {
             return false;
         }
-        self.store_changed = changed;
-        self.last_look = Instant::now();
+        self.last_look = self.instant();
         true
     }
 
@@ -350,44 +396,83 @@ impl Flusher {
     /// that still takes times from the last written one on.
     fn replace_deleted(&mut self) {
         let now = self.segment.last();
-        let (origin, sequence) = (self.segment.origin(), self.shared.next_sequence());
-        let joining = Joining { origin, sequence, now, may_clamp: false };
-        if let Ok(joined) = Segment::join(&self.target.store(), &joining) {
-            self.segment = joined;
-            self.use_segment();
+        let (origin, sequence) = (self.segment.origin(), self.segment.next_sequence());
+        let joining = Joining { origin, sequence, now, clock: None };
+        let store = self.target.store();
+        let joined = match &self.next {
+            None => Segment::join(&store, &joining),
+            // What is queued may be older than the floor with which that one was joined.
+            Some(_) => Segment::join_new(&store, &joining),
+        };
+        if let Ok(joined) = joined {
+            if let Some(next) = self.next.take_if(|next| next.segment.is_before(&joined)) {
+                self.target = next.target;
+            }
+            self.go_on_in(joined);
             if self.shared.is_master {
                 self.ping();
             }
         }
     }
 
-    fn switch(&mut self) {
+    fn switch(&mut self, ticket: u64) {
         // A step of the clock meanwhile has led into a segment of its own.
         let origin = self.segment.origin();
-        let Some((target, joined)) = self.next.take().filter(|(_, s)| s.origin() == origin) else {
-            return;
-        };
+        // What lies before another switch may be older than what the next segment takes.
+        let next = self.next.take_if(|next| next.ticket == ticket);
+        let next = next.filter(|next| next.segment.origin() == origin);
+        let Some(Next { target, segment: mut joined, .. }) = next else { return };
+        joined.continue_from(&self.segment);
         // The old segment's lock is given back in any case, which says the same.
         let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
-        self.segment = joined;
         self.target = target;
-        self.use_segment();
+        self.go_on_in(joined);
         if self.shared.is_master {
             self.ping();
         }
     }
 
+    fn go_on_in(&mut self, joined: Segment) {
+        // The sign would outlive the place of which it is given.
+        self.shared.rouse();
+        self.segment = joined;
+        self.use_segment();
+    }
+
     /// Encodes for the present segment from now on.
     fn use_segment(&mut self) {
         self.encoding = Arc::new(self.segment.encoding(self.shared.options.compression));
-        self.compressor = self.encoding.compressor();
+        self.encoder = Encoder::new(&self.encoding);
         self.shared.queue.set_encoding(Arc::clone(&self.encoding));
+        self.tell_of(self.segment.last(), false);
+    }
+
+    /// Tells readers that nothing is held back, once that has been so for a moment, or since when
+    /// something is.
+    fn tell(&mut self) {
+        let options = &self.shared.options;
+        let is_quiet = self.idle_rounds >= IDLE_ROUNDS_MAX
+            || !options.batches()
+            || self.since(self.last_append) >= options.output_delay;
+        match self.shared.activity(&self.segment, is_quiet) {
+            Activity::Rests(present) => self.tell_of(present, false),
+            Activity::Pending(oldest) if self.is_told_idle => self.tell_of(oldest, true),
+            Activity::Pending(_) | Activity::AsBefore => {
+                self.control.renew(self.segment.directory(), self.instant());
+            }
+        }
+    }
+
+    fn tell_of(&mut self, floor: Timestamp, is_pending: bool) {
+        self.is_told_idle = !is_pending;
+        let entry = self.segment.entry(floor, is_pending);
+        self.control.tell(self.segment.directory(), entry, self.instant());
     }
 
     /// The master states claims; a worker shows that it lives, if it was silent.
     fn ping(&mut self) {
-        let was_silent = self.last_append.elapsed() >= self.shared.options.ping_delay;
-        self.last_ping = Instant::now();
+        let was_silent = self.since(self.last_append) >= self.shared.options.ping_delay;
+        self.last_ping = self.instant();
         let promise = self.shared.promise(self.segment.origin());
         // A ping that fails costs readers time, not truth: the next one is tried as usual.
         if self.shared.is_master {
@@ -410,9 +495,10 @@ impl Flusher {
 
     fn seal_if_due(&mut self) {
         let delay = self.shared.options.output_delay;
+        let now = self.instant();
         let mut staging = self.shared.staging();
         match staging.opened() {
-            Some(opened) if opened.elapsed() >= delay => {
+            Some(opened) if now.saturating_duration_since(opened) >= delay => {
                 self.idle_rounds = 0;
                 staging.seal(&self.shared.queue);
             }
@@ -424,13 +510,13 @@ impl Flusher {
     /// When to look again. A busy logger is looked at every `output_delay`, so that no caller ever
     /// has to wake anyone for a single record; an idle one sleeps until it is woken.
     fn next_deadline(&mut self) -> Option<Instant> {
-        let options = &self.shared.options;
+        let (options, now) = (&self.shared.options, self.instant());
         let ping = self.last_ping + options.ping_delay;
         let mut staging = self.shared.staging();
         let look = match staging.opened() {
             Some(opened) => Some(opened + options.output_delay),
             None if self.idle_rounds < IDLE_ROUNDS_MAX && options.batches() => {
-                Some(Instant::now() + options.output_delay)
+                Some(now + options.output_delay)
             }
             None => {
                 staging.dormant = true;
@@ -440,7 +526,17 @@ impl Flusher {
         Some(look.map_or(ping, |look| look.min(ping)))
     }
 
+    /// The present by a clock that nobody sets.
+    fn instant(&self) -> Instant {
+        self.shared.queue.instant()
+    }
+
+    fn since(&self, before: Instant) -> Duration {
+        self.instant().saturating_duration_since(before)
+    }
+
     fn leave(&mut self) {
+        self.shared.rouse();
         if self.stuck.is_none() && self.waiting.is_none() {
             if !matches!(self.shared.options.sync, SyncPolicy::None) {
                 // Closing has told already what could not be written.

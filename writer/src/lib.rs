@@ -70,6 +70,7 @@
 
 mod bulk;
 mod clock;
+mod control;
 mod data;
 mod endings;
 mod error;

@@ -52,10 +52,6 @@ impl Shared {
         self.staging().log(event, level, self.options.clock.as_ref(), &self.queue);
     }
 
-    pub(crate) fn next_sequence(&self) -> u64 {
-        self.staging().next_sequence()
-    }
-
     /// A time before which this writer will append nothing more: the present if nothing is on its
     /// way to the disk, unless the clock gave the writer a new identity just now.
     pub(crate) fn promise(&self, origin: Origin) -> Option<Timestamp> {
@@ -68,13 +64,45 @@ impl Shared {
         (staging.origin() == origin).then_some(time)
     }
 
+    /// What readers may be told, at a moment when the background thread has nothing in hand. Lets
+    /// them know that nothing is held back, if that is so and `may_rest`.
+    pub(crate) fn activity(&self, segment: &Segment, may_rest: bool) -> Activity {
+        let mut staging = self.staging();
+        if staging.is_resting() || !self.queue.is_empty() || staging.origin() != segment.origin() {
+            return Activity::AsBefore;
+        }
+        if let Some(oldest) = staging.first_time() {
+            return Activity::Pending(oldest);
+        }
+        if !may_rest {
+            return Activity::AsBefore;
+        }
+        let rested = staging.rest(segment.presence(), self.options.clock.as_ref());
+        rested.map_or(Activity::AsBefore, Activity::Rests)
+    }
+
+    /// Takes back what readers were told: the segment is about to be left.
+    pub(crate) fn rouse(&self) {
+        self.staging().rouse(self.options.clock.as_ref());
+    }
+
     /// Everything staged so far goes to the old segment, everything from `floor` on to the new.
-    pub(crate) fn submit_switch(&self, floor: Timestamp, reply: Option<Reply>) {
+    pub(crate) fn submit_switch(&self, floor: Timestamp, ticket: u64, reply: Option<Reply>) {
         let mut staging = self.staging();
         staging.seal(&self.queue);
         staging.raise_floor(floor);
-        self.queue.submit_item(Item::Switch(reply));
+        self.queue.submit_item(Item::Switch(ticket, reply));
     }
+}
+
+/// What a logger is doing, as far as readers care.
+pub(crate) enum Activity {
+    /// From now on nothing is held back; no record follows before this time.
+    Rests(Timestamp),
+    /// Records wait, the oldest of which has this time.
+    Pending(Timestamp),
+    /// There is nothing to add to what they were told.
+    AsBefore,
 }
 
 /// A handle on the one logger of a process; clones share it, and the last one closes it.
@@ -83,6 +111,15 @@ pub(crate) struct Logger {
     shared: Arc<Shared>,
     pub(crate) debug: Arc<Mutex<DebugLog>>,
     thread: Arc<Thread>,
+}
+
+/// Lets nobody wait for the background thread once that has ended, however it did.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.queue.end();
+    }
 }
 
 /// Ends the background thread when the last handle is dropped.
@@ -129,8 +166,8 @@ impl Logger {
     ) -> Result<Self, OpenError> {
         let target = Target::new(path)?;
         let origin = Origin { writer: new_writer_id(), worker };
-        let now = options.clock.now();
-        let joining = Joining { origin, sequence: 0, now, may_clamp: true };
+        let clock = Some(options.clock.as_ref());
+        let joining = Joining { origin, sequence: 0, now: Timestamp::MIN, clock };
         let segment = Segment::join(&target, &joining)?;
         let shared = Arc::new(Shared {
             queue: Queue::new(&options),
@@ -141,7 +178,10 @@ impl Logger {
         let flusher = Flusher::new(Arc::clone(&shared), target, segment);
         let handle = std::thread::Builder::new()
             .name("logq-flusher".to_owned())
-            .spawn(move || flusher.run())
+            .spawn(move || {
+                let _end = End(Arc::clone(flusher.shared()));
+                flusher.run();
+            })
             .map_err(|source| OpenError::Thread { source })?;
         let thread = Arc::new(Thread {
             shared: Arc::clone(&shared),
@@ -242,6 +282,13 @@ impl Logger {
         }
         self.shared.staging().seal(&self.shared.queue);
         self.shared.queue.flush()
+    }
+
+    /// Waits until the background thread has done all that is due, and rests.
+    pub(crate) fn settle(&self) {
+        if !self.closed() {
+            self.shared.queue.settle();
+        }
     }
 
     pub(crate) fn rotate(&self, path: &Path) -> Result<(), OpenError> {

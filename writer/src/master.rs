@@ -146,6 +146,13 @@ impl MasterLogger {
         self.logger.flush()
     }
 
+    /// Waits until the background thread has done everything that is due by
+    /// [`Clock::instant`](crate::Clock::instant), and rests. For simulations, whose clocks move only
+    /// when they are told to; services have no use for it.
+    pub fn settle(&self) {
+        self.logger.settle();
+    }
+
     /// Goes on in another segment, or in the newest segment of another store.
     ///
     /// What was logged before goes into the segment before. No record is lost or written twice.

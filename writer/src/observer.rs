@@ -139,9 +139,16 @@ impl Observer {
         self.members.values()
     }
 
-    /// Strikes a writer off that is known to be gone.
-    pub(crate) fn remove(&mut self, writer: WriterId) {
-        self.members.remove(&writer);
+    /// Strikes a writer off that is known to be gone from its slot. It may have joined anew.
+    pub(crate) fn remove(&mut self, writer: WriterId, slot: u32) {
+        if self.member(writer).is_some_and(|member| member.slot == slot) {
+            self.members.remove(&writer);
+        }
+    }
+
+    /// What is known of a writer, if it may still append.
+    pub(crate) fn member(&self, writer: WriterId) -> Option<&Member> {
+        self.members.get(&writer)
     }
 
     /// The largest watermark stated so far: whoever joins must not write anything earlier.

@@ -1,6 +1,6 @@
 //! Blocks on their way from the callers to the disk, in order, with a bound on their bytes.
 //!
-//! A caller hands a full builder over and goes on with an empty one. The background thread encodes
+//! A caller hands a full buffer over and goes on with an empty one. The background thread encodes
 //! and writes. Where callers are faster than that thread, they encode blocks themselves: this slows
 //! them by a block's compression now and then, never by the disk.
 
@@ -12,15 +12,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use logq_format::{
-    BlockBuilder, BlockContext, BlockFlags, Compressor, Dictionary, Level, Origin, SyncMarker,
+    BlockBuilder, BlockContext, BlockFlags, Compressor, Dictionary, Level, Origin, StagedRecords,
+    SyncMarker,
 };
 
+use crate::clock::Clock;
 use crate::error::{FlushError, OpenError};
 use crate::options::LoggerOptions;
 
 /// A block's records and what its header needs beside them.
-pub(crate) struct Pending {
-    pub(crate) builder: BlockBuilder,
+pub(crate) struct Pending<R = StagedRecords> {
+    pub(crate) records: R,
     pub(crate) origin: Origin,
     pub(crate) sequence: u64,
     pub(crate) lost: u64,
@@ -36,9 +38,9 @@ pub(crate) enum Item {
     Encoded(Vec<u8>, Arc<Encoding>),
     /// Join another segment.
     Rotate(PathBuf, Reply),
-    /// Everything that must still go into the segment before has gone; go on in the new one and
-    /// answer, if anyone asked for it.
-    Switch(Option<Reply>),
+    /// Everything that must still go into the segment before has gone; go on in the new one, if this
+    /// is the switch that leads there, and answer, if anyone asked for it.
+    Switch(u64, Option<Reply>),
 }
 
 /// Where the caller of `rotate` waits.
@@ -63,20 +65,33 @@ impl Encoding {
             .unwrap_or_else(|_| Compressor::raw())
     }
 
-    pub(crate) fn encode(
-        &self,
-        pending: &mut Pending,
-        compressor: &mut Compressor,
-        out: &mut Vec<u8>,
-    ) {
-        let context = BlockContext {
+    /// What the header of a block needs beside its records.
+    pub(crate) fn context<R>(&self, pending: &Pending<R>) -> BlockContext {
+        BlockContext {
             marker: self.marker,
             origin: pending.origin,
             sequence: pending.sequence,
             flags: BlockFlags::NONE,
             lost: pending.lost,
-        };
-        pending.builder.finish(&context, compressor, out);
+        }
+    }
+}
+
+/// Makes blocks of staged records. Whoever encodes has one for the segment in use.
+pub(crate) struct Encoder {
+    builder: BlockBuilder,
+    compressor: Compressor,
+}
+
+impl Encoder {
+    pub(crate) fn new(encoding: &Encoding) -> Self {
+        Self { builder: BlockBuilder::new(), compressor: encoding.compressor() }
+    }
+
+    /// Appends the block to `out` and leaves `pending` without records.
+    pub(crate) fn encode(&mut self, encoding: &Encoding, pending: &mut Pending, out: &mut Vec<u8>) {
+        pending.records.pour_into(&mut self.builder);
+        self.builder.finish(&encoding.context(pending), &mut self.compressor, out);
     }
 }
 
@@ -85,19 +100,21 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     /// The background thread waits here for work.
     wake: Condvar,
-    /// Callers of `flush` wait here, and the background thread for a block that is being encoded.
+    /// Callers of `flush` and `settle` wait here, and the background thread for a block that is
+    /// being encoded.
     progress: Condvar,
     /// Bytes of all blocks in the queue: raw ones by their raw size.
     bytes: AtomicUsize,
     high_water_mark: usize,
     bytes_max: usize,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) items: VecDeque<Item>,
-    builders: Vec<BlockBuilder>,
-    assistants: Vec<Compressor>,
+    spares: Vec<StagedRecords>,
+    assistants: Vec<Encoder>,
     encoding: Option<Arc<Encoding>>,
     /// Items submitted and items done with, since the start.
     submitted: u64,
@@ -106,11 +123,16 @@ pub(crate) struct State {
     failures: u64,
     failure: Option<FlushError>,
     woken: bool,
+    /// Whether the background thread waits, and how often it has found that it must.
+    resting: bool,
+    rests: u64,
+    /// Whether it has ended.
+    ended: bool,
     pub(crate) stop: bool,
 }
 
-/// Builders kept for reuse.
-const SPARE_BUILDERS_MAX: usize = 64;
+/// Emptied buffers kept for reuse.
+const SPARES_MAX: usize = 64;
 
 /// Raw bytes in the queue from which on callers help with encoding.
 const ASSIST_BYTES: usize = 1 << 20;
@@ -124,7 +146,13 @@ impl Queue {
             bytes: AtomicUsize::new(0),
             high_water_mark: if options.batches() { options.high_water_mark } else { 0 },
             bytes_max: options.queue_bytes_max,
+            clock: Arc::clone(&options.clock),
         }
+    }
+
+    /// The present by a clock that nobody sets.
+    pub(crate) fn instant(&self) -> Instant {
+        self.clock.instant()
     }
 
     /// The raw size from which on a block is full.
@@ -149,14 +177,14 @@ impl Queue {
         self.bytes.load(Ordering::Relaxed) <= self.bytes_max / 2
     }
 
-    /// Puts an empty builder in the place of a full one.
-    pub(crate) fn swap_builder(&self, full: &mut BlockBuilder) -> BlockBuilder {
-        let spare = self.lock().builders.pop().unwrap_or_default();
+    /// Puts an empty buffer in the place of a full one.
+    pub(crate) fn swap(&self, full: &mut StagedRecords) -> StagedRecords {
+        let spare = self.lock().spares.pop().unwrap_or_default();
         std::mem::replace(full, spare)
     }
 
     pub(crate) fn submit(&self, pending: Pending) {
-        self.bytes.fetch_add(pending.builder.raw_len(), Ordering::Relaxed);
+        self.bytes.fetch_add(pending.records.raw_len(), Ordering::Relaxed);
         let mut state = self.lock();
         state.items.push_back(Item::Block(Box::new(pending)));
         state.submitted += 1;
@@ -165,6 +193,9 @@ impl Queue {
     /// Adds a rotation or a switch.
     pub(crate) fn submit_item(&self, item: Item) {
         let mut state = self.lock();
+        if state.ended {
+            return;
+        }
         state.items.push_back(item);
         state.submitted += 1;
         self.notify(&mut state);
@@ -199,18 +230,42 @@ impl Queue {
     fn wait_for(&self, deadline: Option<Instant>, ready: impl Fn(&State) -> bool) {
         let mut state = self.lock();
         while !state.woken && !state.stop && !ready(&state) {
-            let Some(deadline) = deadline else {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let left = deadline.map(|at| at.saturating_duration_since(self.clock.instant()));
+            if left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            let waited = self.wake.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.resting = true;
+            state.rests += 1;
+            self.progress.notify_all();
+            state = match left {
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let waited = self.wake.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
-        state.woken = false;
+        (state.resting, state.woken) = (false, false);
+    }
+
+    /// The background thread has ended: what is still there is not written.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        // Whoever waits for a rotation learns of it this way.
+        state.items.retain(|item| !matches!(item, Item::Rotate(..) | Item::Switch(..)));
+        self.progress.notify_all();
+    }
+
+    /// Waits until the background thread has done all that is due by the clock, and rests.
+    pub(crate) fn settle(&self) {
+        let mut state = self.lock();
+        let rests = state.rests;
+        self.wake.notify_one();
+        let is_settled = |state: &State| state.resting && state.rests > rests;
+        while !(state.stop || state.ended || is_settled(&state)) {
+            state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Once the background thread has ended: whether everything was written, else why not.
@@ -218,6 +273,7 @@ impl Queue {
         let mut state = self.lock();
         match state.failure.take() {
             Some(failure) if state.completed < state.submitted => Err(failure),
+            None if state.completed < state.submitted => Err(FlushError::ended()),
             _ => Ok(()),
         }
     }
@@ -239,13 +295,13 @@ impl Queue {
         state.items.pop_front()
     }
 
-    /// Gives an encoded block's builder back and corrects the count of bytes.
-    pub(crate) fn recycle(&self, raw_len: usize, encoded_len: usize, builder: BlockBuilder) {
+    /// Gives an encoded block's buffer back and corrects the count of bytes.
+    pub(crate) fn recycle(&self, raw_len: usize, encoded_len: usize, spare: StagedRecords) {
         self.bytes.fetch_add(encoded_len, Ordering::Relaxed);
         self.bytes.fetch_sub(raw_len, Ordering::Relaxed);
         let mut state = self.lock();
-        if state.builders.len() < SPARE_BUILDERS_MAX {
-            state.builders.push(builder);
+        if state.spares.len() < SPARES_MAX {
+            state.spares.push(spare);
         }
     }
 
@@ -328,14 +384,14 @@ impl Queue {
             let ticket = state.ticket_of(place);
             drop(state);
 
-            let raw_len = pending.builder.raw_len();
-            let mut compressor = spare.unwrap_or_else(|| encoding.compressor());
+            let raw_len = pending.records.raw_len();
+            let mut encoder = spare.unwrap_or_else(|| Encoder::new(&encoding));
             let mut block = Vec::with_capacity(raw_len / 2);
-            encoding.encode(&mut pending, &mut compressor, &mut block);
-            self.recycle(raw_len, block.len(), pending.builder);
+            encoder.encode(&encoding, &mut pending, &mut block);
+            self.recycle(raw_len, block.len(), pending.records);
 
             let mut state = self.lock();
-            state.assistants.push(compressor);
+            state.assistants.push(encoder);
             state.put_encoded(ticket, Item::Encoded(block, encoding));
             self.progress.notify_all();
         }
@@ -352,7 +408,8 @@ impl State {
     fn flushed(&self, goal: u64, failures: u64) -> Option<Result<(), FlushError>> {
         match &self.failure {
             Some(failure) if self.failures > failures => Some(Err(failure.clone())),
-            _ => (self.completed >= goal).then_some(Ok(())),
+            _ if self.completed >= goal => Some(Ok(())),
+            _ => self.ended.then(|| Err(FlushError::ended())),
         }
     }
 
@@ -366,7 +423,7 @@ impl State {
                     let Item::Block(pending) = std::mem::replace(item, Item::Busy) else { break };
                     return Some((place, pending, encoding));
                 }
-                Item::Block(_) | Item::Rotate(..) | Item::Switch(_) => return None,
+                Item::Block(_) | Item::Rotate(..) | Item::Switch(..) => return None,
                 Item::Busy | Item::Encoded(..) => {}
             }
         }

@@ -5,13 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use logq_directory::{Directory, DirectoryLock, NewSegment, SegmentFile, Slot, read_header};
+use logq_directory::{
+    Directory, DirectoryLock, NewSegment, Place, Presence, SegmentFile, WriterEntry,
+    present_writers, read_header,
+};
 use logq_format::{
     BlockFlags, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader, Level, Member,
-    Origin, RecordType, StoredBlock, SyncMarker, Timestamp, TypeSet, decode_dictionary,
+    Origin, RecordType, StoredBlock, SyncMarker, Timestamp, TypeSet, WriterId, decode_dictionary,
     encode_sign_of_life, segment_number,
 };
 
+use crate::clock::Clock;
 use crate::error::OpenError;
 use crate::io::{Io, SystemIo};
 use crate::observer::Observer;
@@ -75,15 +79,24 @@ impl Target {
 }
 
 /// Who joins, and what it knows about time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Joining {
+#[derive(Clone, Copy)]
+pub(crate) struct Joining<'a> {
     pub(crate) origin: Origin,
     /// The sequence number of its next record.
     pub(crate) sequence: u64,
     /// The earliest time it will write.
     pub(crate) now: Timestamp,
-    /// Whether that time may still be raised a little, to the segment's watermark.
-    pub(crate) may_clamp: bool,
+    /// The clock, if that time may still be raised: to the present once the lock is held, however
+    /// long that takes, and a little, to the segment's watermark.
+    pub(crate) clock: Option<&'a dyn Clock>,
+}
+
+impl Joining<'_> {
+    /// What is joined with, at a moment when the directory lock is held.
+    fn at_present(self) -> Self {
+        let present = self.clock.map_or(self.now, Clock::now);
+        Self { now: self.now.max(present), ..self }
+    }
 }
 
 /// A segment that this writer has joined and may append to.
@@ -99,17 +112,21 @@ pub(crate) struct Segment {
     origin: Origin,
     /// The latest time of this writer's blocks in the segment, or its floor.
     last: Timestamp,
-    /// Held as long as the segment is.
-    _slot: Slot,
+    /// The number of the first record that this writer has not appended anywhere yet.
+    next_sequence: u64,
+    presence: Presence,
+    /// What other processes call the file.
+    place: Option<Place>,
 }
 
 impl Segment {
     /// Joins the newest segment of the target's store, or the one it names; creates one where
     /// there is none, where it cannot be appended to, and where times before its watermark would
     /// have to be written.
-    pub(crate) fn join(target: &Target, joining: &Joining) -> Result<Self, OpenError> {
+    pub(crate) fn join(target: &Target, joining: &Joining<'_>) -> Result<Self, OpenError> {
         let directory = &target.directory;
         let lock = directory.lock()?;
+        let joining = &joining.at_present();
         let existing = match &target.segment {
             Some(segment) if segment.path.exists() => Some(segment.clone()),
             Some(segment) => {
@@ -128,15 +145,15 @@ impl Segment {
     }
 
     /// Joins a segment that is created for it: the newest one is not to be appended to.
-    pub(crate) fn join_new(target: &Target, joining: &Joining) -> Result<Self, OpenError> {
+    pub(crate) fn join_new(target: &Target, joining: &Joining<'_>) -> Result<Self, OpenError> {
         let lock = target.directory.lock()?;
-        Self::create(&target.directory, &lock, joining)
+        Self::create(&target.directory, &lock, &joining.at_present())
     }
 
     fn create(
         directory: &Directory,
         lock: &DirectoryLock,
-        joining: &Joining,
+        joining: &Joining<'_>,
     ) -> Result<Self, OpenError> {
         let created = directory.create_segment(lock, &NewSegment::at(joining.now))?;
         let opened = Opened::new(&created)?.ok_or_else(|| OpenError::Segment {
@@ -152,17 +169,19 @@ impl Segment {
         directory: &Directory,
         lock: &DirectoryLock,
         opened: Opened,
-        joining: &Joining,
+        joining: &Joining<'_>,
     ) -> Result<Self, OpenError> {
-        let slot = directory.take_slot(lock)?;
-        let floor = joining.now.max(opened.observer.watermark());
+        let presence = directory.enter(lock, &opened.file)?;
+        let floor = joining.now.max(opened.earliest(joining));
         let member = Member {
             origin: joining.origin,
             floor,
             sequence: joining.sequence,
             pid: std::process::id(),
-            slot: slot.number(),
+            slot: presence.slot(),
         };
+        // Only the control page tells it.
+        let place = directory.place_of(opened.header.segment, &opened.file).ok();
         let mut segment = Self {
             directory: directory.clone(),
             path: opened.path,
@@ -173,7 +192,9 @@ impl Segment {
             observer: opened.observer,
             origin: joining.origin,
             last: floor,
-            _slot: slot,
+            next_sequence: joining.sequence,
+            presence,
+            place,
         };
         let mut block = Vec::new();
         member.encode_join(segment.marker, &mut block);
@@ -187,6 +208,22 @@ impl Segment {
         &self.path
     }
 
+    /// The store that the segment belongs to.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What other processes see of this writer.
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// What the control page is to say of this writer: nothing earlier than `floor` follows here.
+    pub(crate) fn entry(&self, floor: Timestamp, is_pending: bool) -> Option<WriterEntry> {
+        let (slot, origin, pid) = (self.presence.slot(), self.origin, std::process::id());
+        self.place.map(|place| WriterEntry { slot, origin, pid, floor, is_pending, place })
+    }
+
     /// The segment's number.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -198,6 +235,22 @@ impl Segment {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
+    /// Whether the other one is a later segment of the same store.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        self.directory.path() == other.directory.path() && self.number < other.number
+    }
+
+    /// Whether this is the segment that `target` stands for now.
+    pub(crate) fn is_at(&self, target: &Target) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let newest = || target.directory.newest().ok().flatten();
+        let meant = target.segment.clone().or_else(newest);
+        let meant = meant.and_then(|meant| std::fs::metadata(meant.path).ok());
+        let present = self.file.metadata().ok();
+        present.map(identity).zip(meant.map(identity)).is_some_and(|(a, b)| a == b)
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
@@ -205,6 +258,18 @@ impl Segment {
     /// The time before which this writer will append nothing more.
     pub(crate) fn last(&self) -> Timestamp {
         self.last
+    }
+
+    /// The number of the writer's next record to be appended: what readers see of the ones that are
+    /// still on their way is nothing, and nothing must make them look for those.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Goes on where the writer has left the segment before.
+    pub(crate) fn continue_from(&mut self, before: &Self) {
+        self.next_sequence = before.next_sequence;
+        self.last = self.last.max(before.last);
     }
 
     /// Appends one block with one write.
@@ -216,6 +281,8 @@ impl Segment {
         append_block(io, &self.file, self.marker, block)?;
         if let Ok(header) = BlockHeader::decode(block, self.marker) {
             self.last = self.last.max(header.max);
+            let behind = header.sequence.saturating_add(u64::from(header.records));
+            self.next_sequence = self.next_sequence.max(behind);
         }
         Ok(())
     }
@@ -238,20 +305,14 @@ impl Segment {
         &mut self,
         io: &dyn Io,
         promise: Option<Timestamp>,
-        sequence: u64,
         always: bool,
     ) -> Result<(), OpenError> {
         let Some(_lock) = self.directory.try_lock()? else { return Ok(()) };
         // Who is dead now will append nothing behind what is read next.
-        let mut gone = Vec::new();
-        for member in self.observer.members() {
-            if member.slot > 0 && !self.directory.is_slot_held(member.slot)? {
-                gone.push(member.origin.writer);
-            }
-        }
+        let gone = self.gone()?;
         let end = self.len()?;
         self.observer.advance(&self.file, end).map_err(|source| self.error("read", source))?;
-        gone.into_iter().for_each(|writer| self.observer.remove(writer));
+        gone.into_iter().for_each(|(writer, slot)| self.observer.remove(writer, slot));
         if !always && end.saturating_sub(self.observer.last_claims()) <= CLAIMS_EVERY {
             return Ok(());
         }
@@ -259,10 +320,29 @@ impl Segment {
         let time = promise.unwrap_or(self.last).max(self.last);
         let mut block = Vec::new();
         let claims = self.observer.claims();
-        claims.encode_ping(self.origin, time, sequence, self.marker, &mut block);
+        claims.encode_ping(self.origin, time, self.next_sequence, self.marker, &mut block);
         self.append(io, &mut block).map_err(|source| self.error("write to", source))?;
         let end = self.len()?;
         self.observer.advance(&self.file, end).map_err(|source| self.error("read", source))
+    }
+
+    /// The members whose locks are free: in the lock file, and in the segment, which knows of those
+    /// too whose lock file was deleted.
+    fn gone(&self) -> Result<Vec<(WriterId, u32)>, OpenError> {
+        let present =
+            present_writers(&self.file).map_err(|source| self.error("examine", source))?;
+        let mut gone = Vec::new();
+        for Member { origin, slot, .. } in self.observer.members() {
+            // The kernel does not tell us of our own locks.
+            let is_known = *slot == 0 || *slot == self.presence.slot();
+            if !is_known
+                && !present.iter().any(|present| present.slot == *slot)
+                && !self.directory.is_slot_held(*slot)?
+            {
+                gone.push((origin.writer, *slot));
+            }
+        }
+        Ok(gone)
     }
 
     /// Appends a bare ping: nothing earlier than `time` will follow from this writer.
@@ -270,10 +350,9 @@ impl Segment {
         &mut self,
         io: &dyn Io,
         time: Timestamp,
-        sequence: u64,
         flags: BlockFlags,
     ) -> io::Result<()> {
-        let mut block = Vec::new();
+        let (sequence, mut block) = (self.next_sequence, Vec::new());
         encode_sign_of_life(self.origin, time, sequence, flags, self.marker, &mut block);
         self.append(io, &mut block)
     }
@@ -344,11 +423,19 @@ impl Opened {
         Ok(Some(Self { path: segment.path.clone(), file, header, dictionary, observer }))
     }
 
-    /// Whether this writer may write here: a clock that is a little behind the watermark is clamped
-    /// up to it, one that is far behind needs a segment of its own.
-    fn admits(&self, joining: &Joining) -> bool {
-        let slack = if joining.may_clamp { CLAMP_MAX_US } else { 0 };
-        let earliest = self.observer.watermark().saturating_add_micros(-slack);
+    /// The earliest time that this writer may write here: after the watermark, and after what it
+    /// promised when it joined before, without having gone on here then.
+    fn earliest(&self, joining: &Joining<'_>) -> Timestamp {
+        let before = self.observer.member(joining.origin.writer);
+        let promised = before.map_or(Timestamp::MIN, |member| member.floor);
+        self.observer.watermark().max(promised)
+    }
+
+    /// Whether this writer may write here: a clock that is a little behind is clamped, one that is
+    /// far behind needs a segment of its own.
+    fn admits(&self, joining: &Joining<'_>) -> bool {
+        let slack = if joining.clock.is_some() { CLAMP_MAX_US } else { 0 };
+        let earliest = self.earliest(joining).saturating_add_micros(-slack);
         joining.now >= earliest && self.header.version == logq_format::VERSION
     }
 }

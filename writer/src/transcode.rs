@@ -55,10 +55,11 @@ fn reencode(
         let _ = builder.push(&record?);
     }
     let (origin, sequence) = (header.origin, header.sequence);
-    let mut pending = Pending { builder, origin, sequence, lost: u64::from(header.lost) };
+    let mut pending = Pending { records: builder, origin, sequence, lost: u64::from(header.lost) };
     let mut compressor: Compressor = to.compressor();
     let mut out = Vec::with_capacity(block.len());
-    to.encode(&mut pending, &mut compressor, &mut out);
+    let context = to.context(&pending);
+    pending.records.finish(&context, &mut compressor, &mut out);
     Ok(out)
 }
 
@@ -93,9 +94,11 @@ mod tests {
             let time = Timestamp::from_micros(n as i64);
             builder.push(&Record { time, event }).unwrap();
         }
-        let mut pending = Pending { builder, origin: encoding.origin, sequence: 7, lost: 3 };
+        let mut pending =
+            Pending { records: builder, origin: encoding.origin, sequence: 7, lost: 3 };
         let mut out = Vec::new();
-        encoding.encode(&mut pending, &mut encoding.compressor(), &mut out);
+        let context = encoding.context(&pending);
+        pending.records.finish(&context, &mut encoding.compressor(), &mut out);
         out
     }
 

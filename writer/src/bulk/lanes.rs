@@ -50,7 +50,7 @@ impl Lane {
         record: &Record<'_>,
         mark: usize,
         spare: &mut Vec<BlockBuilder>,
-        full: &mut Vec<Pending>,
+        full: &mut Vec<Pending<BlockBuilder>>,
     ) -> Result<(), PushError> {
         if self.builder.is_empty() {
             self.first_sequence = self.next_sequence;
@@ -71,7 +71,7 @@ impl Lane {
         Ok(())
     }
 
-    fn seal(&mut self, spare: &mut Vec<BlockBuilder>) -> Option<Pending> {
+    fn seal(&mut self, spare: &mut Vec<BlockBuilder>) -> Option<Pending<BlockBuilder>> {
         if self.builder.is_empty() {
             return None;
         }
@@ -87,7 +87,7 @@ impl Lanes {
         worker: Option<WorkerId>,
         record: &Record<'_>,
         mark: usize,
-        full: &mut Vec<Pending>,
+        full: &mut Vec<Pending<BlockBuilder>>,
     ) -> Result<(), PushError> {
         let lanes = self.anonymous.entry(worker).or_default();
         let place = suitable(lanes, record.time).unwrap_or_else(|| {
@@ -107,7 +107,7 @@ impl Lanes {
         sequence: u64,
         record: &Record<'_>,
         mark: usize,
-        full: &mut Vec<Pending>,
+        full: &mut Vec<Pending<BlockBuilder>>,
     ) -> Result<(), PushError> {
         if !self.named.contains_key(&origin) {
             if self.named.len() >= NAMED_MAX {
@@ -131,7 +131,7 @@ impl Lanes {
     }
 
     /// Takes all blocks in the making out.
-    pub(super) fn drain(&mut self) -> Vec<Pending> {
+    pub(super) fn drain(&mut self) -> Vec<Pending<BlockBuilder>> {
         let Self { anonymous, named, spare } = self;
         sealed(anonymous.values_mut().flatten().chain(named.values_mut()), spare)
     }
@@ -147,9 +147,9 @@ impl Lanes {
 fn sealed<'a>(
     lanes: impl Iterator<Item = &'a mut Lane>,
     spare: &mut Vec<BlockBuilder>,
-) -> Vec<Pending> {
+) -> Vec<Pending<BlockBuilder>> {
     let mut sealed: Vec<_> = lanes.filter_map(|lane| lane.seal(spare)).collect();
-    sealed.sort_by_key(|pending| (pending.builder.first_time(), pending.origin));
+    sealed.sort_by_key(|pending| (pending.records.first_time(), pending.origin));
     sealed
 }
 
@@ -165,7 +165,7 @@ fn open_lane(
     lanes: &mut Vec<Lane>,
     worker: Option<WorkerId>,
     spare: &mut Vec<BlockBuilder>,
-) -> Option<Pending> {
+) -> Option<Pending<BlockBuilder>> {
     let mut ended = None;
     if lanes.len() >= LANES_MAX
         && let Some((place, _)) = lanes.iter().enumerate().max_by_key(|(_, lane)| lane.last)

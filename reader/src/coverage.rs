@@ -3,9 +3,10 @@
 //! Whether a writer of the last roster still lives is known to the kernel alone; asking for that is
 //! left to whoever has the store's lock file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use logq_format::{BlockFlags, BlockHeader, BlockKind, Claims, Member, Timestamp, WriterId};
+use rayon::prelude::*;
 
 use crate::hop::{Batch, Hop, Stop, Until};
 use crate::report::{Coverage, Holder};
@@ -41,22 +42,37 @@ fn both(one: Coverage, mut other: Coverage) -> Coverage {
 
 fn coverage_of_store(segments: &[Segment]) -> Coverage {
     let first = segments.iter().find_map(first_time);
-    let mut last = None;
-    for segment in segments.iter().rev() {
-        let Some(end) = End::of(segment) else { continue };
-        last = last.max(end.last);
-        if let Some(roster) = end.roster {
-            let holding: Vec<_> = roster.writers.into_values().collect();
-            let floor = holding.iter().map(|holder| holder.floor).min();
-            let watermark = floor.unwrap_or(Timestamp::MAX).max(roster.watermark);
-            return Coverage { first, last, watermark: Some(watermark), holding };
-        }
+    let ends: Vec<_> = segments.par_iter().rev().filter_map(End::of).collect();
+    let last = ends.iter().filter_map(|end| end.last).max();
+    let rosters = || ends.iter().filter_map(|end| end.roster.as_ref());
+    let holding = holders(rosters());
+    if !rosters().any(|roster| roster.is_claimed) {
+        return Coverage { first, last, watermark: None, holding };
     }
-    Coverage { first, last, watermark: None, holding: Vec::new() }
+    let watermark = holding.iter().map(|holder| holder.floor).min().unwrap_or(Timestamp::MAX);
+    Coverage { first, last, watermark: Some(watermark), holding }
+}
+
+/// Who may still append to any of the segments, given the newest one first.
+///
+/// A writer that lags behind a rotation still writes to an older segment, of which the claims in
+/// newer ones know nothing. One that was killed there never said that it leaves; it is known to be
+/// gone once another writer has its slot.
+fn holders<'r>(rosters: impl Iterator<Item = &'r Roster>) -> Vec<Holder> {
+    let (mut holding, mut slots) = (Vec::new(), BTreeSet::<u32>::new());
+    for (age, roster) in rosters.enumerate() {
+        let is_possible =
+            |holder: &&Holder| age == 0 || (holder.slot > 0 && !slots.contains(&holder.slot));
+        let raised =
+            |holder: &Holder| Holder { floor: holder.floor.max(roster.watermark), ..*holder };
+        holding.extend(roster.writers.values().filter(is_possible).map(raised));
+        slots.extend(&roster.slots);
+    }
+    holding
 }
 
 /// The earliest time among the first blocks of a segment.
-fn first_time(segment: &Segment) -> Option<Timestamp> {
+pub(crate) fn first_time(segment: &Segment) -> Option<Timestamp> {
     let head = segment.head().ok()?;
     let mut hop = Hop::new(segment, head, head.start);
     let mut first = None;
@@ -87,10 +103,16 @@ struct End {
     roster: Option<Roster>,
 }
 
-/// Who may still append.
+/// Who may still append to a segment.
 struct Roster {
     writers: BTreeMap<WriterId, Holder>,
+    /// The slots of these and of others that joined the segment and left it.
+    slots: BTreeSet<u32>,
     watermark: Timestamp,
+    /// The offset up to which it is told.
+    covered: u64,
+    /// Whether a ping told, or only joins.
+    is_claimed: bool,
 }
 
 impl End {
@@ -110,7 +132,13 @@ impl End {
                 let claims = claims.find(|claims| claims.covered >= start);
                 if claims.is_some() || last_try {
                     let last = records(&batch).map(|header| header.max).max();
-                    let roster = claims.map(|claims| Roster::at_end(segment, &batch, claims));
+                    let is_whole = start == head.start;
+                    let roster = match claims {
+                        Some(claims) => Some(Roster::claimed(claims).at_end(segment, &batch)),
+                        None => {
+                            is_whole.then(|| Roster::unclaimed(head.start).at_end(segment, &batch))
+                        }
+                    };
                     return Some(Self { last, roster });
                 }
             } else if last_try {
@@ -122,30 +150,53 @@ impl End {
 }
 
 impl Roster {
-    /// The writers of the claims, and what became of them since.
-    fn at_end(segment: &Segment, batch: &Batch, claims: &Claims) -> Self {
+    fn claimed(claims: &Claims) -> Self {
         let members = claims.roster.iter().map(|member| (member.origin.writer, holder(member)));
-        let mut roster = Self { writers: members.collect(), watermark: claims.watermark };
+        Self {
+            writers: members.collect(),
+            slots: claims.roster.iter().map(|member| member.slot).collect(),
+            watermark: claims.watermark,
+            covered: claims.covered,
+            is_claimed: true,
+        }
+    }
+
+    /// Before the first block of a segment, at `start`, nobody has joined it.
+    fn unclaimed(start: u64) -> Self {
+        Self {
+            writers: BTreeMap::new(),
+            slots: BTreeSet::new(),
+            watermark: Timestamp::MIN,
+            covered: start,
+            is_claimed: false,
+        }
+    }
+
+    /// With what became of the writers since.
+    fn at_end(mut self, segment: &Segment, batch: &Batch) -> Self {
         let mut view = View::new(segment);
-        for block in batch.blocks.iter().filter(|block| block.offset >= claims.covered) {
+        for block in batch.blocks.iter().filter(|block| block.offset >= self.covered) {
             let header = &block.header;
             if header.kind == BlockKind::Join
                 && let Ok(stored) = view.block(block.offset, header)
                 && let Ok(member) = Member::decode_join(&stored)
             {
-                roster.writers.insert(header.origin.writer, holder(&member));
+                self.slots.insert(member.slot);
+                self.writers.insert(header.origin.writer, holder(&member));
             }
             if header.flags.contains(BlockFlags::LEAVING) {
-                roster.writers.remove(&header.origin.writer);
-            } else if let Some(holder) = roster.writers.get_mut(&header.origin.writer) {
+                self.writers.remove(&header.origin.writer);
+            } else if let Some(holder) = self.writers.get_mut(&header.origin.writer) {
                 holder.floor = holder.floor.max(header.max);
             }
         }
-        roster
+        let number = segment.number().unwrap_or(0);
+        self.writers.values_mut().for_each(|holder| holder.segment = number);
+        self
     }
 }
 
 fn holder(member: &Member) -> Holder {
     let Member { origin, floor, pid, slot, .. } = *member;
-    Holder { origin, floor, pid, slot }
+    Holder { origin, floor, pid, slot, segment: 0 }
 }

@@ -14,6 +14,7 @@ use crate::error::ReadError;
 use crate::loading::{Loaded, Part};
 use crate::plan::Slice;
 use crate::report::{Cause, Gap, Statistics};
+use crate::rows::Rank;
 use crate::segment::Segment;
 use crate::source::Bytes;
 use crate::timeline::{BlockRef, Span, Timeline};
@@ -26,6 +27,10 @@ pub(crate) struct Decoder<'s, 'q> {
     pub(crate) workspaces: &'s Workspaces,
     pub(crate) wanted: &'s Wanted<'q>,
     pub(crate) timeline: Timeline,
+    /// What the bounds of blocks refer to.
+    pub(crate) bounds: &'s [Rank],
+    /// Only what lies before is wanted; with ascending order only.
+    pub(crate) ceiling: Option<Rank>,
 }
 
 /// How much of a record its receiver needs.
@@ -165,6 +170,7 @@ impl<'s> Decoder<'s, '_> {
         workspace.turn_to(block.segment, self.segments, self.workspaces)?;
         let raw = stored.spine(&mut workspace.decompressor)?;
         findings.statistics.spines_decoded += 1;
+        findings.statistics.bytes_decoded += raw.len() as u64;
         let ids = Cell::new(stored.request_ids().collect());
         Ok(Some(Front { header, ids, raw, bytes }))
     }

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::cursor::CursorError;
+
 /// Says why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,4 +49,7 @@ pub enum ReadError {
         /// The decompressor's answer.
         source: io::Error,
     },
+    /// The query's cursor does not fit the stores or the query.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
 }

@@ -23,7 +23,7 @@ pub(crate) struct Hopped {
 }
 
 impl Hopped {
-    fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(self.header.block_len() as u64)
     }
 }

@@ -1,8 +1,10 @@
 //! The records of a slice in their order, as far as headers and spines tell whether they are wanted.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use logq_format::{DecodeError, RequestId, Spine};
+use logq_query::{Expression, Verdict};
 
 use crate::decoder::{Decoder, Findings};
 use crate::plan::Slice;
@@ -34,6 +36,9 @@ impl Decoder<'_, '_> {
         if self.timeline.is_descending() {
             keys.reverse();
         }
+        if slice.blocks.iter().any(|block| block.is_shadow) {
+            done_first(&mut keys);
+        }
         keys
     }
 
@@ -47,7 +52,7 @@ impl Decoder<'_, '_> {
         findings: &mut Findings,
     ) {
         let Some(block) = slice.blocks.get(index) else { return };
-        match Admitted::new(self.wanted, block, spine, self.timeline.times(slice.span)) {
+        match self.admitted(block, spine, self.timeline.times(slice.span)) {
             Ok(admitted) => keys.extend(admitted.keys(spine, narrow(index))),
             Err(error) => findings.gaps.extend(self.content_gap(block, error)),
         }
@@ -70,6 +75,8 @@ pub(crate) struct Admitted<'a, 'q> {
     takes_all_kinds: bool,
     /// For each record whether it belongs to a wanted request, unless all are wanted.
     requested: Option<Vec<bool>>,
+    /// For each record what the expression says, unless it wants all.
+    verdicts: Option<Vec<Verdict>>,
 }
 
 impl<'a, 'q> Admitted<'a, 'q> {
@@ -90,8 +97,18 @@ impl<'a, 'q> Admitted<'a, 'q> {
             Some(requests) => Some(requested(spine, requests)?),
             None => None,
         };
+        let verdicts = match wanted.open_question(block) {
+            Some(expression) => Some(verdicts(wanted, expression, block, spine)?),
+            None => None,
+        };
         let takes_all_kinds = wanted.takes_all_kinds(block);
-        Ok(Self { wanted, block, first, end, takes_all_kinds, requested })
+        Ok(Self { wanted, block, first, end, takes_all_kinds, requested, verdicts })
+    }
+
+    /// Confines them to a range of the block's records.
+    pub(crate) fn confine(&mut self, range: Range<usize>) {
+        self.first = self.first.max(range.start);
+        self.end = self.end.min(range.end);
     }
 
     /// Whether these are all records of the block.
@@ -99,6 +116,7 @@ impl<'a, 'q> Admitted<'a, 'q> {
         (self.first, self.end) == (0, spine.len())
             && self.takes_all_kinds
             && self.requested.is_none()
+            && self.verdicts.is_none()
     }
 
     /// The keys, given the block's index in its slice.
@@ -106,9 +124,11 @@ impl<'a, 'q> Admitted<'a, 'q> {
         let columns = spine.times().iter().zip(spine.kinds()).zip(spine.sequences()).enumerate();
         let columns = columns.take(self.end).skip(self.first);
         columns.filter_map(move |(row, ((time, (level, record_type)), sequence))| {
+            let verdict = self.verdict(row);
             let admitted = (self.takes_all_kinds
                 || self.wanted.admits_kind(self.block.worker, level, record_type))
-                && self.is_requested(row);
+                && self.is_requested(row)
+                && verdict != Verdict::Never;
             admitted.then(|| Key {
                 time: *time,
                 writer: self.block.writer,
@@ -117,12 +137,59 @@ impl<'a, 'q> Admitted<'a, 'q> {
                 index: narrow(row),
                 level,
                 record_type,
+                is_done: self.block.is_shadow,
+                is_open: verdict == Verdict::Unknown,
             })
         })
     }
 
     fn is_requested(&self, row: usize) -> bool {
         self.requested.as_ref().is_none_or(|rows| rows.get(row).copied().unwrap_or(false))
+    }
+
+    fn verdict(&self, row: usize) -> Verdict {
+        let verdicts = self.verdicts.as_ref();
+        verdicts.map_or(Verdict::Always, |all| all.get(row).copied().unwrap_or(Verdict::Never))
+    }
+}
+
+/// What an expression says of each record of a block, as far as the spine tells.
+///
+/// Most records are judged by level and type, once for each that occurs; only where that does not
+/// suffice the other columns are looked at.
+fn verdicts(
+    wanted: &Wanted<'_>,
+    expression: &Expression,
+    block: &BlockRef,
+    spine: &Spine<'_>,
+) -> Result<Vec<Verdict>, DecodeError> {
+    let facts = wanted.facts(block);
+    let mut kinds = [[None; 32]; 8];
+    let verdicts = spine.kinds().map(|(level, record_type)| {
+        let judge = || expression.judge_kind(level, record_type, &facts);
+        // Types have 24 numbers and levels 6, so there is a place for each.
+        match kinds.get_mut(level as usize).and_then(|row| row.get_mut(record_type as usize)) {
+            Some(known) => *known.get_or_insert_with(judge),
+            None => judge(),
+        }
+    });
+    let mut verdicts: Vec<_> = verdicts.collect();
+    if verdicts.contains(&Verdict::Unknown) {
+        for (verdict, row) in verdicts.iter_mut().zip(spine.rows()?) {
+            if *verdict == Verdict::Unknown {
+                *verdict = expression.judge_row(&row, facts.origin);
+            }
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Puts what has been handed out before in front of its repetitions.
+pub(crate) fn done_first(keys: &mut [Key]) {
+    for same in keys.chunk_by_mut(|one, other| one.rank() == other.rank()) {
+        if same.len() > 1 {
+            same.sort_by_key(|key| !key.is_done);
+        }
     }
 }
 

@@ -84,6 +84,13 @@ impl<'s> Ledger<'s> {
         }
     }
 
+    /// Notes that there are blocks between those seen of a segment that have not been.
+    pub(crate) fn in_pieces(&mut self, segment: usize) {
+        if let Some(seen) = self.seen.get_mut(segment) {
+            seen.in_pieces = true;
+        }
+    }
+
     pub(crate) fn batch(&mut self, segment: usize, batch: &mut Batch) {
         self.statistics.bytes_read += batch.bytes_read;
         for gap in batch.gaps.drain(..) {
@@ -192,6 +199,7 @@ impl<'s> Ledger<'s> {
             unknown_records: self.unknown_records,
             unknown_blocks: self.unknown_blocks,
             lost_records: self.lost_records,
+            late_records: 0,
             coverage,
             statistics: self.statistics,
         }

@@ -19,13 +19,16 @@
 //! | what is asked | [`Query`], [`Filter`], [`Order`]; [`Field`] to count by |
 //! | the records | [`Rows`], [`Row`] |
 //! | the counts | [`Tally`], [`Value`] |
+//! | counts in groups, over time, with quantiles | [`Grouping`], [`Groups`], [`Group`], [`Sketch`] |
+//! | a place in an answer, to go on from | [`Cursor`], [`Cursors`] |
+//! | records as they are appended | [`Follow`], [`FollowOptions`], [`Progress`], [`Waiting`] |
 //! | what is told besides | [`Report`]: [`Gap`], [`Missing`], [`Coverage`], [`Statistics`] |
 //! | all there is to know of a store | [`Summary`] |
-//! | what can go wrong | [`OpenError`], [`ReadError`] |
+//! | who writes to it, and who lives | [`Liveness`], [`WriterLife`], [`LifeState`] |
+//! | what can go wrong | [`OpenError`], [`ReadError`], [`FollowError`], [`CursorError`] |
 //!
 //! Damage is no error: what cannot be read is left out and told as a [`Gap`], and no bytes make a
-//! reader panic or need unbounded memory. Whether a writer still lives, and waiting for what it will
-//! write, are left to others.
+//! reader panic or need unbounded memory.
 //!
 //! # Example
 //!
@@ -74,11 +77,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bound;
 mod continuity;
 mod counts;
 mod coverage;
+mod cursor;
 mod decoder;
 mod error;
+mod finality;
+mod follow;
+mod gain;
 mod hop;
 mod keys;
 mod ledger;
@@ -93,6 +101,7 @@ mod scale;
 mod seek;
 mod segment;
 mod select;
+mod shadow;
 mod shelf;
 mod snapshot;
 mod source;
@@ -105,13 +114,21 @@ mod view;
 mod wanted;
 mod workspace;
 
+pub use cursor::{Cursor, CursorError, Cursors};
 pub use error::{OpenError, ReadError};
+pub use finality::{LifeState, Liveness, WriterLife};
+pub use follow::{
+    Delivery, Follow, FollowError, FollowOptions, Notification, PollingReason, Progress, Start,
+    Waiting,
+};
 pub use query::{Filter, Order, Query};
 pub use report::{Cause, Coverage, GAPS_MAX, Gap, Holder, Missing, Report, Statistics};
 pub use rows::{Row, Rows};
 pub use snapshot::Snapshot;
-pub use summary::{BlockCounts, ByteCounts, SegmentSummary, Summary, WriterSummary};
-pub use tally::{Field, Tally, Value};
+pub use summary::{
+    BlockCounts, ByteCounts, DictionarySummary, SegmentSummary, Summary, WriterSummary,
+};
+pub use tally::{Dimension, Field, Group, Grouping, Groups, Sketch, Tally, Value};
 
 #[cfg(test)]
 mod tests;

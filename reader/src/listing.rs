@@ -14,6 +14,9 @@ use crate::source::{Access, FileSource};
 /// allow a process 1024 open files.
 const OPEN_FILES_MAX: usize = 512;
 
+/// How often a store is opened again because it was rotated meanwhile. Segments live for minutes.
+const ATTEMPTS: usize = 8;
+
 /// The segments of the stores and single segments at `paths`, in their order.
 pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenError> {
     let mut segments = Vec::new();
@@ -25,35 +28,60 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
         } else {
             check_is_segment(path, metadata.is_file())?;
             // Nobody knows whether a single file is still being written.
-            let source =
-                open_file(path, Access::Read, &segments).map_err(|source| refused(path, source))?;
+            let keep = segments.len() < OPEN_FILES_MAX;
+            let source = FileSource::open(path, Access::Read, keep)
+                .map_err(|source| refused(path, source))?;
             segments.push(Segment::new(path.to_owned(), store, Box::new(source)));
         }
     }
     Ok(segments)
 }
 
+/// Opens the segments of a store, the newest one first, so that of each writer's blocks those before
+/// a certain one are seen: where one of a newer segment is, so are all in the older ones.
+///
+/// A writer may go on in a segment that was created meanwhile; then all are opened again.
 fn open_directory(
     directory: &Path,
     store: usize,
     segments: &mut Vec<Segment>,
 ) -> Result<(), OpenError> {
-    let listed = list(directory)?;
-    let newest = listed.len().saturating_sub(1);
-    for (index, path) in listed.into_iter().enumerate() {
-        let access = if index == newest { Access::Read } else { Access::Map };
-        match open_file(&path, access, segments) {
-            Ok(source) => segments.push(Segment::new(path, store, Box::new(source))),
-            // Retention has deleted it in this moment.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(refused(&path, error)),
+    let mut listed = list(directory)?;
+    let mut opened = open_listed(&listed, store, segments)?;
+    for _ in 1..ATTEMPTS {
+        let again = list(directory)?;
+        if again.last() == listed.last() {
+            break;
         }
+        listed = again;
+        opened = open_listed(&listed, store, segments)?;
     }
+    segments.extend(opened.into_iter().rev());
     Ok(())
 }
 
+fn open_listed(
+    listed: &[PathBuf],
+    store: usize,
+    before: &[Segment],
+) -> Result<Vec<Segment>, OpenError> {
+    let mut opened = Vec::new();
+    for (index, path) in listed.iter().enumerate().rev() {
+        let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
+        // The oldest ones are those that are deleted next.
+        let keep = before.len() + index < OPEN_FILES_MAX;
+        match FileSource::open(path, access, keep) {
+            Ok(source) => opened.push(Segment::new(path.clone(), store, Box::new(source))),
+            // Retention has deleted it in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused(path, error)),
+        }
+    }
+    Ok(opened)
+}
+
 /// The segments in a directory, in the order of their numbers.
-fn list(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
+pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut found = Vec::new();
     let mut others = 0_usize;
     for entry in fs::read_dir(directory).map_err(|source| refused(directory, source))? {
@@ -75,10 +103,16 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Whether a store without any segment may hold a file of this name: its lock file, its control
+/// Whether a store without any segment may hold a file of this name: its lock files, its control
 /// page, a segment being created.
 fn is_part_of_store(name: &str) -> bool {
-    name.starts_with('.') || matches!(name, "writers.lock" | "control")
+    name.starts_with('.') || matches!(name, "writers.lock" | "manager.lock" | "control")
+}
+
+/// Refuses a path that leads to no segment.
+pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
+    let metadata = fs::metadata(path).map_err(|source| refused(path, source))?;
+    check_is_segment(path, metadata.is_file())
 }
 
 /// Refuses a file that neither starts like a segment nor is named like one.
@@ -109,11 +143,7 @@ fn describe(start: &[u8]) -> &'static str {
     }
 }
 
-fn open_file(path: &Path, access: Access, before: &[Segment]) -> io::Result<FileSource> {
-    FileSource::open(path, access, before.len() < OPEN_FILES_MAX)
-}
-
-fn refused(path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn refused(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::NotFound => OpenError::NoSuchPath { path },

@@ -7,14 +7,20 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Instant;
 
 use logq_format::BlockKind;
 use rayon::prelude::*;
 
+use crate::cursor::{Resume, Stretch};
+use crate::decoder::Findings;
+use crate::hop::Hopped;
 use crate::ledger::Ledger;
 use crate::query::Query;
+use crate::run::{Slices, micros_since};
 use crate::scale::{LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS};
 use crate::segment::Segment;
+use crate::shadow::{Repeat, shadows};
 use crate::strand::{Advance, Strand};
 use crate::timeline::{BlockRef, Span, Timeline};
 use crate::wanted::Wanted;
@@ -61,6 +67,9 @@ pub(crate) fn is_large<'b>(blocks: impl IntoIterator<Item = &'b BlockRef>) -> bo
 
 /// Makes slices, in order.
 pub(crate) struct Plan<'s, 'q> {
+    segments: &'s [Segment],
+    resume: &'s Resume,
+    /// One for each stretch.
     strands: Vec<Strand<'s>>,
     wanted: &'s Wanted<'q>,
     timeline: Timeline,
@@ -75,34 +84,51 @@ pub(crate) struct Plan<'s, 'q> {
 }
 
 impl<'s, 'q> Plan<'s, 'q> {
+    /// A plan for the stretches of `resume`.
     pub(crate) fn new(
         segments: &'s [Segment],
         query: &Query<'q>,
         wanted: &'s Wanted<'q>,
+        resume: &'s Resume,
         ledger: Ledger<'s>,
     ) -> Self {
         let timeline = Timeline::new(query.order);
         let span = timeline.span(query);
-        let strand = |segment| Strand::new(segment, timeline, query.since, query.until);
-        let asked = if span.is_empty() { &[] } else { segments };
-        let strands = asked.iter().map(strand).collect();
+        let strand = |stretch: &Stretch| {
+            let (since, until) = resume.times(stretch, query);
+            let segment = segments.get(stretch.segment)?;
+            Some(Strand::new(segment, timeline, since, until).within(stretch.range.clone()))
+        };
+        let asked = if span.is_empty() { &[] } else { resume.stretches.as_slice() };
+        let strands = asked.iter().filter_map(strand).collect();
         let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
-        let mut plan = Self { strands, wanted, timeline, span, upcoming, open, at, ledger };
+        let mut plan =
+            Self { segments, resume, strands, wanted, timeline, span, upcoming, open, at, ledger };
+        let start = Instant::now();
         plan.prime();
+        plan.ledger.statistics.plan_us += micros_since(start);
         plan
     }
 
-    pub(crate) fn ledger(&mut self) -> &mut Ledger<'s> {
-        &mut self.ledger
-    }
-
-    pub(crate) fn into_ledger(self) -> Ledger<'s> {
+    pub(crate) fn into_ledger(mut self) -> Ledger<'s> {
+        // Where a stretch of a segment was left early, nothing is known of what lies between it and
+        // the next one.
+        for (index, pair) in self.resume.stretches.windows(2).enumerate() {
+            let [stretch, next] = pair else { continue };
+            let is_left = self.strands.get(index).is_some_and(Strand::is_left_early);
+            if stretch.segment == next.segment && is_left {
+                self.ledger.in_pieces(stretch.segment);
+            }
+        }
         self.ledger
     }
 
-    /// The next slice, with about `pace.first` blocks more than those that reach into it; `None` at
-    /// the end.
-    pub(crate) fn next_slice(&mut self, pace: Pace) -> Option<Slice> {
+    /// The segment that a strand walks through.
+    fn segment_of(&self, strand: usize) -> usize {
+        self.resume.stretches.get(strand).map_or(usize::MAX, |stretch| stretch.segment)
+    }
+
+    fn next(&mut self, pace: Pace) -> Option<Slice> {
         if self.at >= self.span.until {
             return None;
         }
@@ -162,20 +188,51 @@ impl<'s, 'q> Plan<'s, 'q> {
         self.strands = strands;
     }
 
-    fn note(&mut self, index: usize, mut advance: Advance) {
+    fn note(&mut self, strand: usize, mut advance: Advance) {
+        let index = self.segment_of(strand);
         if let Some(cause) = advance.unreadable {
             self.ledger.unreadable(index, cause);
             return;
         }
         self.ledger.note_part(index, &advance);
         self.ledger.batch(index, &mut advance.batch);
+        let bound = self.resume.stretches.get(strand).map_or(0, |stretch| stretch.bound);
+        let mut repeats = Vec::new();
         for block in &advance.batch.blocks {
             let is_data = block.header.kind == BlockKind::Data && block.header.records > 0;
             if is_data && self.wanted.admits(&block.header, &mut self.ledger.statistics) {
-                let block = BlockRef::new(index, block, self.timeline);
-                self.upcoming.push(Reverse(ByPlace(block)));
+                repeats.extend(Repeat::of(&block.header, strand, self.resume));
+                self.push(index, block, bound);
             }
         }
+        for (index, block, bound) in shadows(self.segments, &repeats) {
+            let block = BlockRef::new(index, &block, self.timeline);
+            let shadow = BlockRef { bound, is_shadow: true, ..block };
+            self.upcoming.push(Reverse(ByPlace(shadow)));
+        }
+    }
+
+    /// Adds a block, unless its bound excludes all of it.
+    fn push(&mut self, index: usize, block: &Hopped, bound: u8) {
+        let (is_behind, is_before) = self.resume.sides(bound, &block.header, self.timeline);
+        if is_before {
+            self.ledger.statistics.pruned_by_time += 1;
+            return;
+        }
+        let bound = if is_behind { 0 } else { bound };
+        let block = BlockRef { bound, ..BlockRef::new(index, block, self.timeline) };
+        self.upcoming.push(Reverse(ByPlace(block)));
+    }
+}
+
+impl Slices for Plan<'_, '_> {
+    /// The next slice, with about `pace.first` blocks more than those that reach into it.
+    fn next_slice(&mut self, pace: Pace) -> Option<Slice> {
+        self.next(pace)
+    }
+
+    fn findings(&mut self, findings: Findings) {
+        self.ledger.findings(findings);
     }
 }
 

@@ -5,7 +5,9 @@
 use std::fmt;
 
 use logq_format::{LevelSet, RequestId, Timestamp, TypeSet, WorkerId};
+use logq_query::Expression;
 
+use crate::cursor::Cursor;
 use crate::rows::Row;
 
 /// Which records are wanted, in which order, and how many. The default asks for all of them.
@@ -33,10 +35,23 @@ pub struct Query<'q> {
     pub until: Option<Timestamp>,
     /// Which records of that range are wanted.
     pub filter: Filter<'q>,
+    /// The place behind which records are wanted; `None` for all of them.
+    pub after: Option<&'q Cursor>,
     /// In which order.
     pub order: Order,
     /// The most records wanted: the first ones in that order.
     pub limit: Option<u64>,
+}
+
+impl Query<'_> {
+    /// The same question, confined to the times that its expression allows: what lies outside is
+    /// not even looked for.
+    #[must_use]
+    pub fn narrowed(&self) -> Self {
+        let (from, to) = self.filter.expression.map(Expression::times).unwrap_or_default();
+        let until = self.until.into_iter().chain(to).min();
+        Self { since: self.since.max(from), until, ..self.clone() }
+    }
 }
 
 /// The order of records: by time, then writer, then sequence number.
@@ -53,7 +68,7 @@ pub enum Order {
 ///
 /// The parts are listed from cheap to dear, and each is asked only for what the ones before let
 /// pass: levels, types and workers by a block's header, requests before anything is decompressed,
-/// the predicate last.
+/// the expression by each of these and then by the spine as far as they tell, the predicate last.
 #[derive(Clone)]
 pub struct Filter<'q> {
     /// The levels.
@@ -65,6 +80,9 @@ pub struct Filter<'q> {
     pub workers: Option<Vec<Option<WorkerId>>>,
     /// The requests the records belong to.
     pub requests: Option<Vec<RequestId>>,
+    /// A question about the fields. What it says of times narrows the query, see
+    /// [`Query::narrowed`].
+    pub expression: Option<&'q Expression>,
     /// Anything else. Called from several threads, and more than once for some records.
     pub predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
 }
@@ -76,6 +94,7 @@ impl Default for Filter<'_> {
             types: TypeSet::ALL,
             workers: None,
             requests: None,
+            expression: None,
             predicate: None,
         }
     }
@@ -88,6 +107,7 @@ impl fmt::Debug for Filter<'_> {
             .field("types", &self.types)
             .field("workers", &self.workers)
             .field("requests", &self.requests)
+            .field("expression", &self.expression.map(ToString::to_string))
             .field("predicate", &self.predicate.map(|_| "..."))
             .finish()
     }

@@ -24,6 +24,9 @@ pub struct Report {
     pub unknown_blocks: u64,
     /// Records that writers say to have dropped.
     pub lost_records: u64,
+    /// Records that were handed out behind later ones, because they were appended after the time had
+    /// come when nothing so early should have been. Only a [`Follow`](crate::Follow) has any.
+    pub late_records: u64,
     /// How far the answer is final.
     pub coverage: Coverage,
     /// What it cost.
@@ -136,6 +139,8 @@ pub struct Holder {
     /// The byte of the store's lock file that it holds locked while it lives, counted from 1; 0
     /// for none.
     pub slot: u32,
+    /// The number in the name of the segment that it appends to, 0 if unknown.
+    pub segment: u64,
 }
 
 /// What an answer cost: the numbers behind `--explain`.
@@ -156,6 +161,8 @@ pub struct Statistics {
     pub pruned_by_type: u64,
     /// Of the rest, those of other workers.
     pub pruned_by_worker: u64,
+    /// Of the rest, those that the expression rules out.
+    pub pruned_by_expression: u64,
     /// Of the rest, those without a wanted request.
     pub pruned_by_request: u64,
     /// Spines decompressed; a block at the border of two slices counts for both.
@@ -164,6 +171,13 @@ pub struct Statistics {
     pub bodies_decoded: u64,
     /// Bytes read from segments, or mapped.
     pub bytes_read: u64,
+    /// Bytes of spines and bodies once decompressed.
+    pub bytes_decoded: u64,
+    /// Microseconds spent on finding blocks by pings and headers, on the calling thread.
+    pub plan_us: u64,
+    /// Microseconds spent on decoding blocks and on what the caller makes of their records, summed
+    /// over all threads.
+    pub decode_us: u64,
     /// Records that matched.
     pub records: u64,
 }
@@ -177,10 +191,14 @@ impl Statistics {
         self.pruned_by_level += other.pruned_by_level;
         self.pruned_by_type += other.pruned_by_type;
         self.pruned_by_worker += other.pruned_by_worker;
+        self.pruned_by_expression += other.pruned_by_expression;
         self.pruned_by_request += other.pruned_by_request;
         self.spines_decoded += other.spines_decoded;
         self.bodies_decoded += other.bodies_decoded;
         self.bytes_read += other.bytes_read;
+        self.bytes_decoded += other.bytes_decoded;
+        self.plan_us += other.plan_us;
+        self.decode_us += other.decode_us;
         self.records += other.records;
     }
 }

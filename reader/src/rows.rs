@@ -4,6 +4,9 @@ use std::cell::OnceCell;
 
 use logq_format::{Block, DecodeError, Level, Origin, Record, RecordType, Timestamp};
 
+/// What orders records and tells whether two are the same one: time, writer, sequence number.
+pub(crate) type Rank = (Timestamp, u32, u64);
+
 /// What a record is ordered by, and where it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
@@ -16,11 +19,15 @@ pub(crate) struct Key {
     pub(crate) index: u32,
     pub(crate) level: Level,
     pub(crate) record_type: RecordType,
+    /// Whether it has been handed out before, by the answer that this one goes on with.
+    pub(crate) is_done: bool,
+    /// Whether only the decoded record tells what the expression says of it.
+    pub(crate) is_open: bool,
 }
 
 impl Key {
     /// Equal ranks are the same record, written twice.
-    pub(crate) fn rank(&self) -> (Timestamp, u32, u64) {
+    pub(crate) fn rank(&self) -> Rank {
         (self.time, self.writer, self.sequence)
     }
 }
@@ -77,6 +84,15 @@ impl<'a> Row<'a> {
     pub(crate) fn new(key: Key, blocks: &'a Blocks<'a>) -> Option<Self> {
         let decoded = blocks.get(key.block as usize)?.get()?.as_ref()?;
         Some(Self { key, decoded })
+    }
+
+    pub(crate) fn rank(&self) -> Rank {
+        self.key.rank()
+    }
+
+    /// Whether only the decoded record tells what the expression says of it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.key.is_open
     }
 
     /// When it happened.

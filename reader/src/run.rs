@@ -14,14 +14,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rayon::Scope;
 
 use crate::decoder::Findings;
 use crate::error::ReadError;
-use crate::plan::{Pace, Plan, Slice};
+use crate::plan::{Pace, Slice};
 use crate::scale::LARGE_RAW_BYTES;
+
+/// Makes slices, in order, and learns what became of them.
+pub(crate) trait Slices {
+    /// The next slice, of about the wanted size; `None` at the end.
+    fn next_slice(&mut self, pace: Pace) -> Option<Slice>;
+
+    /// Takes note of what decoding a slice brought.
+    fn findings(&mut self, findings: Findings);
+}
 
 /// Takes the results of one slice as they come, each with its number of rows.
 pub(crate) type Sink<'k, T> = &'k mut dyn FnMut(T, usize) -> ControlFlow<()>;
@@ -31,7 +40,7 @@ pub(crate) type Sink<'k, T> = &'k mut dyn FnMut(T, usize) -> ControlFlow<()>;
 /// `work` gets the number of rows that still count. It may be called again for the slice that the
 /// limit cuts.
 pub(crate) fn run<T, W>(
-    plan: &mut Plan<'_, '_>,
+    plan: &mut impl Slices,
     pace: Pace,
     limit: Option<u64>,
     work: W,
@@ -107,7 +116,7 @@ where
 {
     fn fold_all(
         &mut self,
-        plan: &mut Plan<'_, '_>,
+        plan: &mut impl Slices,
         fold: &mut impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         while self.remaining > 0 {
@@ -125,7 +134,7 @@ where
             let go_on = match done {
                 Some(done) => {
                     self.remaining -= done.rows;
-                    plan.ledger().findings(done.findings);
+                    plan.findings(done.findings);
                     done.results.into_iter().try_for_each(&mut *fold)
                 }
                 None => self.work_here(plan, &slice, fold)?,
@@ -139,12 +148,10 @@ where
     }
 
     /// Starts slices as long as there is room.
-    fn start_some(&mut self, plan: &mut Plan<'_, '_>) {
+    fn start_some(&mut self, plan: &mut impl Slices) {
         while self.under_way.len() < self.width {
             let held_back = self.held_back.take();
-            let Some(slice) = held_back.or_else(|| plan.next_slice(self.pace).map(Arc::new)) else {
-                break;
-            };
+            let Some(slice) = held_back.or_else(|| planned(plan, self.pace)) else { break };
             let raw_bytes = slice.raw_bytes();
             if !self.under_way.is_empty() && self.raw_bytes + raw_bytes > LARGE_RAW_BYTES {
                 self.held_back = Some(slice);
@@ -171,19 +178,21 @@ where
     /// Works on a slice on this thread and folds its results at once.
     fn work_here(
         &mut self,
-        plan: &mut Plan<'_, '_>,
+        plan: &mut impl Slices,
         slice: &Slice,
         fold: &mut impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ReadError> {
         let mut go_on = ControlFlow::Continue(());
         let mut remaining = self.remaining;
-        let findings = (self.work)(slice, remaining, &mut |result, rows| {
+        let start = Instant::now();
+        let mut findings = (self.work)(slice, remaining, &mut |result, rows| {
             remaining -= rows.min(remaining);
             go_on = fold(result);
             go_on
         })?;
+        findings.statistics.decode_us += micros_since(start);
         self.remaining = remaining;
-        plan.ledger().findings(findings);
+        plan.findings(findings);
         Ok(go_on)
     }
 }
@@ -194,12 +203,28 @@ fn work_elsewhere<T>(
     limit: usize,
 ) -> Result<Done<T>, ReadError> {
     let (mut results, mut sum) = (Vec::new(), 0);
-    let findings = work(slice, limit, &mut |result, rows| {
+    let start = Instant::now();
+    let mut findings = work(slice, limit, &mut |result, rows| {
         results.push(result);
         sum += rows;
         ControlFlow::Continue(())
     })?;
+    findings.statistics.decode_us += micros_since(start);
     Ok(Done { results, rows: sum, findings })
+}
+
+/// The next slice, and an entry in the books for the time that it took to plan it.
+fn planned(plan: &mut impl Slices, pace: Pace) -> Option<Arc<Slice>> {
+    let start = Instant::now();
+    let slice = plan.next_slice(pace);
+    let mut findings = Findings::default();
+    findings.statistics.plan_us = micros_since(start);
+    plan.findings(findings);
+    slice.map(Arc::new)
+}
+
+pub(crate) fn micros_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Sends the results; if nobody wants them any more, the receiver is gone.

@@ -55,6 +55,17 @@ pub(crate) const TALLY_PACE: Pace = Pace {
     records: scaled(1 << 19, 100),
 };
 
+/// The slices of a count in groups: smaller, as there may be as many groups as records.
+pub(crate) const GROUP_PACE: Pace = Pace {
+    first: if cfg!(test) { 2 } else { 64 },
+    most: if cfg!(test) { 9 } else { 512 },
+    raw_bytes: scaled(16 << 20, 10_000),
+    records: scaled(1 << 17, 100),
+};
+
+/// So many groups of a slice are handed over before there are more.
+pub(crate) const GROUPS_AT_ONCE: usize = if cfg!(test) { 20 } else { 1 << 17 };
+
 /// The most bytes that spines and bodies decoded together for a count may have.
 pub(crate) const TALLY_RAW_BYTES: u64 = scaled(4 << 20, 3000);
 

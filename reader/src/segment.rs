@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use logq_format::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, DecodeError, Dictionary, FILE_HEADER_LEN, FileHeader,
-    GapCause, StoredBlock, SyncMarker, decode_dictionary, recover_marker,
+    GapCause, Id, StoredBlock, SyncMarker, decode_dictionary, recover_marker, segment_number,
 };
 
 use crate::report::Cause;
@@ -40,8 +40,26 @@ impl Segment {
         Self { path, store, source, head: OnceLock::new() }
     }
 
+    /// The same segment, whose first bytes have been read before.
+    pub(crate) fn with_head(self, head: Result<Head, Cause>) -> Self {
+        Self { head: OnceLock::from(head), ..self }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its number, by its name or else by its header; `None` if neither tells.
+    pub(crate) fn number(&self) -> Option<u64> {
+        let name = self.path.file_name().map(|name| name.to_string_lossy());
+        let number = name.and_then(|name| segment_number(&name));
+        number.or_else(|| Some(self.head().ok()?.header.as_ref().ok()?.segment))
+    }
+
+    /// The identities of its store and of its file, unless its header is damaged.
+    pub(crate) fn identity(&self) -> Option<(Id, Id)> {
+        let header = self.head().ok()?.header.as_ref().ok()?;
+        Some((header.directory, header.file))
     }
 
     pub(crate) fn store(&self) -> usize {

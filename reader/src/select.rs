@@ -8,6 +8,7 @@ use logq_format::{RecordType, Spine};
 
 use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::ReadError;
+use crate::keys::done_first;
 use crate::loading::{Loaded, Part};
 use crate::plan::{Slice, is_large};
 use crate::rows::{Blocks, Key};
@@ -203,6 +204,7 @@ impl Decoder<'_, '_> {
     /// Sorts the keys and drops those beyond what one pass takes; answers whether there were any.
     fn cut(&self, keys: &mut Vec<Key>) -> bool {
         keys.sort_by(|one, other| self.compare(one, other));
+        done_first(keys);
         keys.dedup_by_key(|key| key.rank());
         let is_cut = keys.len() > PASS_RECORDS;
         keys.truncate(PASS_RECORDS);

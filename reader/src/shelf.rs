@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell};
 
 use logq_format::{Block, RecordType, Spine, StoredBlock, TypeSet};
 
-use crate::decoder::{Decoder, Failure, Findings, Front};
+use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
 use crate::error::ReadError;
 use crate::plan::Slice;
 use crate::rows::{Blocks, Decoded, Key, Row};
@@ -47,7 +47,10 @@ impl<'d> Shelf<'d, '_, '_> {
         let wanted = self.decoder.wanted;
         let Selection { depth, limit, .. } = selection;
         let mut chosen = Vec::with_capacity(keys.len().min(limit));
-        let candidates = candidates(&keys, self.blocks.len());
+        let is_late =
+            |key: &Key| key.is_open || wanted.is_late(TypeSet::EMPTY.with(key.record_type));
+        let needs_body = |key: &&Key| is_late(key) || depth.needs_body(key.record_type);
+        let candidates = candidates(keys.iter().filter(needs_body), self.blocks.len());
         let mut judged = None;
         for key in keys {
             if chosen.len() >= limit {
@@ -57,12 +60,17 @@ impl<'d> Shelf<'d, '_, '_> {
             if judged == Some(key.rank()) {
                 continue;
             }
-            let is_late = wanted.is_late(TypeSet::EMPTY.with(key.record_type));
-            if is_late || depth.needs_body(key.record_type) {
+            if key.is_done {
+                if self.is_readable(&key, depth, &candidates, workspace, findings)? {
+                    judged = Some(key.rank());
+                }
+                continue;
+            }
+            if needs_body(&&key) {
                 self.fill(key.block as usize, &candidates, workspace, findings)?;
                 let Some(row) = Row::new(key, self.blocks) else { continue };
                 judged = Some(key.rank());
-                if !self.accepts(&key, &row, is_late, findings) {
+                if !self.accepts(&key, &row, is_late(&key), findings) {
                     continue;
                 }
             }
@@ -70,6 +78,23 @@ impl<'d> Shelf<'d, '_, '_> {
             chosen.push(key);
         }
         Ok(chosen)
+    }
+
+    /// Whether a record that should have been handed out before can have been: of damaged copies of
+    /// a record another one was not.
+    fn is_readable(
+        &self,
+        key: &Key,
+        depth: Depth,
+        candidates: &[TypeSet],
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<bool, ReadError> {
+        if !depth.needs_body(key.record_type) {
+            return Ok(true);
+        }
+        self.fill(key.block as usize, candidates, workspace, findings)?;
+        Ok(Row::new(*key, self.blocks).is_some())
     }
 
     /// Whether a record can be decoded and, if only that tells, is wanted.
@@ -143,13 +168,15 @@ impl<'d> Shelf<'d, '_, '_> {
         let stored = StoredBlock::new(front.header.clone(), bytes)?;
         let raw = stored.body(&mut workspace.decompressor)?;
         findings.statistics.bodies_decoded += 1;
+        findings.statistics.bytes_decoded += raw.len() as u64;
         let block = Block::of_types(spine, body.get_or_init(|| raw), types)?;
         Ok(Some(Decoded { origin: front.header.origin, block }))
     }
 }
 
-/// The types of each block's candidates: the texts of others need not be parsed.
-fn candidates(keys: &[Key], blocks: usize) -> Vec<TypeSet> {
+/// The types of each block's candidates, of which the records are needed: the texts of others need
+/// not be parsed.
+fn candidates<'k>(keys: impl Iterator<Item = &'k Key>, blocks: usize) -> Vec<TypeSet> {
     let mut candidates = vec![TypeSet::EMPTY; blocks];
     for key in keys {
         if let Some(types) = candidates.get_mut(key.block as usize) {

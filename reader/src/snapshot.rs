@@ -4,8 +4,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use logq_format::TypeSet;
+
 use crate::counts::Counts;
 use crate::coverage::coverage;
+use crate::cursor::position::{Position, Stores};
+use crate::cursor::{CursorError, Cursors, Resume, end_of};
 use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
@@ -19,7 +23,7 @@ use crate::scale::SCAN_PACE;
 use crate::segment::Segment;
 use crate::select::{Receiver, Selection};
 use crate::summary::{self, Summary};
-use crate::tally::{self, Field, Tally};
+use crate::tally::{self, Field, Grouping, Groups, Tally};
 use crate::timeline::{Timeline, times};
 use crate::wanted::Wanted;
 use crate::workspace::Workspaces;
@@ -30,6 +34,8 @@ use crate::workspace::Workspaces;
 #[derive(Debug)]
 pub struct Snapshot {
     segments: Vec<Segment>,
+    /// How many stores were opened; some may be empty.
+    stores: usize,
     coverage: OnceLock<Coverage>,
 }
 
@@ -43,7 +49,8 @@ impl Snapshot {
     ///
     /// Fails where a path does not exist, is no store, or cannot be read.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, OpenError> {
-        Ok(Self::of_segments(listing::open(paths)?))
+        let snapshot = Self::of_segments(listing::open(paths)?);
+        Ok(Self { stores: paths.len(), ..snapshot })
     }
 
     /// A store whose segments are in memory, in their order.
@@ -55,7 +62,8 @@ impl Snapshot {
     }
 
     pub(crate) fn of_segments(segments: Vec<Segment>) -> Self {
-        Self { segments, coverage: OnceLock::new() }
+        let stores = segments.last().map_or(1, |segment| segment.store() + 1);
+        Self { segments, stores, coverage: OnceLock::new() }
     }
 
     /// Whether there are no segments.
@@ -83,11 +91,14 @@ impl Snapshot {
         map: impl Fn(&Rows<'_>) -> T + Sync,
         fold: impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<Report, ReadError> {
+        let query = &query.narrowed();
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
-        let decoder = self.decoder(query, &wanted, &workspaces);
-        let ledger = Ledger::new(&self.segments, times(query));
-        let mut plan = Plan::new(&self.segments, query, &wanted, ledger);
+        let resume = Resume::of(&self.segments, self.stores, query)?;
+        let decoder = self.decoder(query, &wanted, &workspaces, &resume);
+        let mut ledger = Ledger::new(&self.segments, times(query));
+        resume.gaps.iter().for_each(|gap| ledger.gap(gap.clone()));
+        let mut plan = Plan::new(&self.segments, query, &wanted, &resume, ledger);
         let work = |slice: &Slice, limit: usize, sink: Sink<'_, T>| {
             let mut findings = Findings::default();
             let chosen: Vec<_> = (0..slice.blocks.len()).collect();
@@ -98,6 +109,26 @@ impl Snapshot {
         };
         run(&mut plan, SCAN_PACE, query.limit, work, fold)?;
         Ok(plan.into_ledger().finish(self.coverage().clone()))
+    }
+
+    /// Makes the cursors of the answer to `query`: of its records, its beginning and its end.
+    ///
+    /// Costs a look at the first bytes of the newest segments.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the query's own cursor does not fit; see [`CursorError`].
+    pub fn cursors(&self, query: &Query<'_>) -> Result<Cursors, CursorError> {
+        let query = query.narrowed();
+        Resume::of(&self.segments, self.stores, &query)?;
+        let stores = Stores::of(&self.segments, self.stores);
+        let extents = stores.extents(&self.segments);
+        let start = match query.after {
+            Some(cursor) => cursor.position.clone(),
+            None => Position::start(query.order, stores.unborn, extents.clone()),
+        };
+        let end = end_of(query.order, query.since, query.until);
+        Ok(Cursors::new(start, stores.unborn, extents, end))
     }
 
     /// Counts the records of `query`; its order and limit do not matter.
@@ -120,6 +151,25 @@ impl Snapshot {
         Ok((counts.into_tally(by), report))
     }
 
+    /// Counts the records of `query` in groups; its order and limit do not matter.
+    ///
+    /// Costs a look at the headers where these tell the group of whole blocks, at the spines where
+    /// these tell the values, and the decoding of those records that may have the fields elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::scan`].
+    pub fn group(
+        &self,
+        query: &Query<'_>,
+        grouping: &Grouping<'_>,
+    ) -> Result<(Groups, Report), ReadError> {
+        let mut query = query.clone();
+        let types = query.filter.types.bits() & grouping.types().bits();
+        query.filter.types = TypeSet::from_bits(types);
+        self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))
+    }
+
     /// What the store holds.
     ///
     /// # Errors
@@ -129,20 +179,32 @@ impl Snapshot {
         let query = Query::default();
         let wanted = Wanted::new(&query);
         let workspaces = Workspaces::default();
-        let decoder = self.decoder(&query, &wanted, &workspaces);
+        let resume = Resume::all(self.segments.len(), query.order);
+        let decoder = self.decoder(&query, &wanted, &workspaces, &resume);
         let ledger = Ledger::new(&self.segments, times(&query)).with_survey();
-        let mut plan = Plan::new(&self.segments, &query, &wanted, ledger);
+        let mut plan = Plan::new(&self.segments, &query, &wanted, &resume, ledger);
         let counts = tally::count(&mut plan, &decoder, tally::By::Kind)?;
         Ok(summary::summary(&self.segments, plan.into_ledger(), counts, self.coverage().clone()))
     }
 
     fn counts(&self, query: &Query<'_>, by: tally::By) -> Result<(Counts, Report), ReadError> {
+        self.counted(query, |plan, decoder| tally::count(plan, decoder, by))
+    }
+
+    fn counted<T>(
+        &self,
+        query: &Query<'_>,
+        count: impl FnOnce(&mut Plan<'_, '_>, &Decoder<'_, '_>) -> Result<T, ReadError>,
+    ) -> Result<(T, Report), ReadError> {
+        let query = &query.narrowed();
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
-        let decoder = self.decoder(query, &wanted, &workspaces);
-        let ledger = Ledger::new(&self.segments, times(query));
-        let mut plan = Plan::new(&self.segments, query, &wanted, ledger);
-        let counts = tally::count(&mut plan, &decoder, by)?;
+        let resume = Resume::of(&self.segments, self.stores, query)?;
+        let decoder = self.decoder(query, &wanted, &workspaces, &resume);
+        let mut ledger = Ledger::new(&self.segments, times(query));
+        resume.gaps.iter().for_each(|gap| ledger.gap(gap.clone()));
+        let mut plan = Plan::new(&self.segments, query, &wanted, &resume, ledger);
+        let counts = count(&mut plan, &decoder)?;
         Ok((counts, plan.into_ledger().finish(self.coverage().clone())))
     }
 
@@ -151,9 +213,12 @@ impl Snapshot {
         query: &Query<'q>,
         wanted: &'s Wanted<'q>,
         workspaces: &'s Workspaces,
+        resume: &'s Resume,
     ) -> Decoder<'s, 'q> {
         let timeline = Timeline::new(query.order);
-        Decoder { segments: &self.segments, workspaces, wanted, timeline }
+        let bounds = &resume.bounds;
+        let segments = &self.segments;
+        Decoder { segments, workspaces, wanted, timeline, bounds, ceiling: resume.ceiling }
     }
 }
 

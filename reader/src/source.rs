@@ -12,7 +12,7 @@ use crate::report::Cause;
 mod file;
 mod map;
 
-pub(crate) use file::{Access, FileSource};
+pub(crate) use file::{Access, FileSource, identity};
 
 /// The bytes of one segment, as long as it was when the snapshot was taken.
 pub(crate) trait Source: Debug + Send + Sync {

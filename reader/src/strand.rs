@@ -1,6 +1,8 @@
 //! The blocks of one segment in the direction of the query, a batch at a time, each time with a
 //! proof of how far all that has come.
 
+use std::ops::Range;
+
 use logq_format::Timestamp;
 
 use crate::hop::{Batch, Hop, Stop, Until};
@@ -18,6 +20,10 @@ pub(crate) struct Strand<'s> {
     /// The query's range; outside of it nothing is walked.
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    /// The part of the segment that is walked, from block to block. Only who goes up may be confined
+    /// to a part.
+    range: Range<u64>,
+    is_left_early: bool,
     /// Everything not yet answered has this place on the timeline or a later one.
     bound: i64,
     state: State<'s>,
@@ -64,7 +70,19 @@ impl<'s> Strand<'s> {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Self {
-        Self { segment, timeline, since, until, bound: i64::MIN, state: State::New }
+        let (range, bound) = (0..u64::MAX, i64::MIN);
+        let (is_left_early, state) = (false, State::New);
+        Self { segment, timeline, since, until, range, is_left_early, bound, state }
+    }
+
+    /// The same walk through a part of the segment that starts and ends where blocks do.
+    pub(crate) fn within(self, range: Range<u64>) -> Self {
+        Self { range, ..self }
+    }
+
+    /// Whether the walk has ended before the end of its range.
+    pub(crate) fn is_left_early(&self) -> bool {
+        self.is_left_early
     }
 
     /// Everything not yet answered has this place on the timeline or a later one; `None` if
@@ -97,7 +115,9 @@ impl<'s> Strand<'s> {
             let end = self.until.map_or(segment.len(), |until| seek.end_of(until));
             self.go_down(head, end, STRIDE_BYTES)
         } else {
-            let start = self.since.map_or(head.start, |since| seek.start_of(since));
+            let lowest = self.range.start.max(head.start);
+            // Where the range begins late, nothing has to be looked for in most cases.
+            let start = self.since.map_or(lowest, |since| seek.start_of(since).max(lowest));
             self.go_up(Box::new(Hop::new(segment, head, start)), start == head.start)
         };
         advance.batch.bytes_read += seek.take_bytes_read();
@@ -105,15 +125,18 @@ impl<'s> Strand<'s> {
     }
 
     fn go_up(&mut self, mut hop: Box<Hop<'s>>, has_first: bool) -> Advance {
-        let until = Until { offset: u64::MAX, claims: true, blocks: BATCH_BLOCKS_MAX };
+        let until = Until { offset: self.range.end, claims: true, blocks: BATCH_BLOCKS_MAX };
         let batch = hop.batch(until);
         if let Some(ping) = batch.pings.last() {
             self.bound = self.bound.max(self.timeline.place(ping.claims.watermark));
         }
         let has_last = batch.stop == Stop::End;
         let beyond = self.until.is_some_and(|until| self.bound >= self.timeline.place(until));
-        if !has_last && !beyond {
-            self.state = State::Up(hop);
+        if batch.stop == Stop::Enough {
+            self.is_left_early = beyond;
+            if !beyond {
+                self.state = State::Up(hop);
+            }
         }
         Advance { batch, has_first, has_last, ..Advance::default() }
     }

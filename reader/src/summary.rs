@@ -10,6 +10,7 @@ use logq_format::{
 
 use crate::continuity::Continuity;
 use crate::counts::Counts;
+use crate::gain;
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Report};
 use crate::segment::Segment;
@@ -50,12 +51,23 @@ pub struct SegmentSummary {
     pub bytes: u64,
     /// The version of the format that wrote it; `None` if its header is damaged.
     pub version: Option<FormatVersion>,
-    /// The id of its dictionary, if it has one.
-    pub dictionary: Option<u32>,
+    /// Its dictionary, if it has one.
+    pub dictionary: Option<DictionarySummary>,
     /// The number of records in its blocks, those written twice counted twice.
     pub records: u64,
     /// The times of its earliest and its latest record.
     pub span: Option<(Timestamp, Timestamp)>,
+}
+
+/// The dictionary of a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DictionarySummary {
+    /// Its id.
+    pub id: u32,
+    /// How many times larger spines and bodies would be without it, judged by a sample of up to 64
+    /// blocks. `None` where no block of the sample uses it.
+    pub gain: Option<f64>,
 }
 
 /// Blocks by kind.
@@ -207,8 +219,9 @@ pub(crate) fn summary(
     }
     writers.sort_by_key(|writer| (writer.span, writer.origin));
     let surveyed = segments.iter().zip(survey.segments);
+    let samples = gain::samples(segments.len());
     Summary {
-        segments: surveyed.map(|(segment, found)| summarize(segment, found)).collect(),
+        segments: surveyed.map(|(segment, found)| summarize(segment, found, samples)).collect(),
         blocks: survey.blocks,
         records: counts.records(),
         levels: counts.levels(),
@@ -220,14 +233,16 @@ pub(crate) fn summary(
     }
 }
 
-fn summarize(segment: &Segment, (records, span): (u64, Span)) -> SegmentSummary {
+fn summarize(segment: &Segment, (records, span): (u64, Span), samples: usize) -> SegmentSummary {
     let header = segment.head().ok().and_then(|head| head.header.as_ref().ok());
     SegmentSummary {
         number: header.map(|header| header.segment),
         path: segment.path().to_owned(),
         bytes: segment.len(),
         version: header.map(|header| header.version),
-        dictionary: header.and_then(|header| header.dictionary),
+        dictionary: header
+            .and_then(|header| header.dictionary)
+            .map(|id| DictionarySummary { id, gain: gain::gain(segment, samples) }),
         records,
         span,
     }

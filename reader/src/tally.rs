@@ -1,4 +1,4 @@
-//! Counting records, by a field or as they are.
+//! Counting records: as they are, by a field of few values, or in groups by whatever fields.
 //!
 //! A block is asked no more than it takes: many are counted by their headers alone, most of the
 //! rest by their spines. Only blocks that a slice cuts, or that share records with another one,
@@ -22,6 +22,17 @@ use crate::select::{Receiver, Selection};
 use crate::timeline::BlockRef;
 use crate::twins::twins;
 use crate::wanted::ABOUT_OTHERS;
+
+mod grouping;
+mod groups;
+mod key;
+mod sketch;
+mod slices;
+
+pub use self::grouping::{Dimension, Grouping};
+pub use self::groups::{Group, Groups};
+pub use self::sketch::Sketch;
+pub(crate) use self::slices::group;
 
 /// A field whose values can be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,11 +123,13 @@ fn count_slice(
     let (mut spines, mut rows) = (Vec::new(), Vec::new());
     let twins = twins(&slice.blocks);
     for (index, block) in slice.blocks.iter().enumerate() {
-        let is_whole =
-            slice.span.contains(block.low, block.high) && decoder.wanted.takes_all(block);
+        let is_whole = slice.span.contains(block.low, block.high)
+            && block.bound == 0
+            && decoder.wanted.takes_all(block);
         let is_about_others = by == By::WorkerId && block.types.intersects(ABOUT_OTHERS);
         if twins.get(index) != Some(&false)
-            || decoder.wanted.is_late(block.types)
+            || block.is_shadow
+            || decoder.wanted.needs_records(block)
             || is_about_others
         {
             rows.push(index);
@@ -125,8 +138,8 @@ fn count_slice(
         }
     }
     findings.statistics.records += counts.records();
-    for group in groups(slice, &spines) {
-        count_by_spines(decoder, slice, group, by, &mut counts, &mut findings)?;
+    for portion in in_portions(slice, &spines) {
+        count_by_spines(decoder, slice, portion, by, &mut counts, &mut findings)?;
     }
     if !rows.is_empty() {
         let depth = if by == By::WorkerId { Depth::Subject } else { Depth::Spine };
@@ -138,7 +151,7 @@ fn count_slice(
 }
 
 /// The chosen blocks, as many at a time as should be in memory.
-fn groups<'c>(slice: &Slice, chosen: &'c [usize]) -> impl Iterator<Item = &'c [usize]> {
+fn in_portions<'c>(slice: &Slice, chosen: &'c [usize]) -> impl Iterator<Item = &'c [usize]> {
     let raw_len = |index: &usize| slice.blocks.get(*index).map_or(0, |b| u64::from(b.raw_len));
     let mut bytes = chosen.first().map_or(0, raw_len);
     chosen.chunk_by(move |_, next| {
@@ -198,7 +211,7 @@ fn count_by_spines(
         let times = decoder.timeline.times(slice.span);
         for (block, spine) in slice.blocks.iter().zip(&spines) {
             let Some(spine) = spine else { continue };
-            match Admitted::new(decoder.wanted, block, spine, times) {
+            match decoder.admitted(block, spine, times) {
                 Ok(admitted) => count_spine(block, spine, &admitted, by, counts, findings),
                 Err(error) => findings.gaps.extend(decoder.content_gap(block, error)),
             }

@@ -1,7 +1,10 @@
 //! Tests of the whole reader.
 
 mod cluster;
+mod cursors;
 mod damage;
 mod equivalence;
+mod expression;
+mod follow;
 mod sources;
 mod told;

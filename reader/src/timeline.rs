@@ -105,6 +105,10 @@ pub(crate) struct BlockRef {
     pub(crate) types: TypeSet,
     pub(crate) levels: LevelSet,
     pub(crate) is_sparse: bool,
+    /// Only what lies behind the bound with this number, counted from 1, is wanted; 0 for no bound.
+    pub(crate) bound: u8,
+    /// What the bound excludes is looked at all the same, since other blocks may repeat it.
+    pub(crate) is_shadow: bool,
 }
 
 impl BlockRef {
@@ -127,6 +131,8 @@ impl BlockRef {
             types: header.types,
             levels: header.levels,
             is_sparse: header.flags.contains(logq_format::BlockFlags::SPARSE),
+            bound: 0,
+            is_shadow: false,
         }
     }
 }

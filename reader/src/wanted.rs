@@ -1,13 +1,15 @@
 //! The filter of a query, prepared to be asked in the order of what each question costs.
 
 use logq_format::{
-    BlockHeader, DecodeError, Level, LevelSet, RecordType, RequestId, TypeSet, WorkerId,
+    BlockHeader, DecodeError, Level, LevelSet, Origin, RecordType, RequestId, Timestamp, TypeSet,
+    WorkerId, WriterId, limits::SEQUENCE_MAX,
 };
+use logq_query::{BlockFacts, Expression, Verdict};
 
 use crate::query::Query;
 use crate::report::Statistics;
 use crate::rows::Row;
-use crate::timeline::{BlockRef, Span, times};
+use crate::timeline::{BlockRef, Span, Timeline, times};
 
 /// The types whose records are about another process than the one that wrote them.
 pub(crate) const ABOUT_OTHERS: TypeSet =
@@ -16,6 +18,7 @@ pub(crate) const ABOUT_OTHERS: TypeSet =
 /// What a query wants.
 #[derive(Clone)]
 pub(crate) struct Wanted<'q> {
+    timeline: Timeline,
     /// In microseconds.
     times: Span,
     levels: LevelSet,
@@ -23,6 +26,7 @@ pub(crate) struct Wanted<'q> {
     workers: Option<Vec<Option<WorkerId>>>,
     /// Sorted.
     requests: Option<Vec<RequestId>>,
+    expression: Option<&'q Expression>,
     predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
 }
 
@@ -33,12 +37,22 @@ impl<'q> Wanted<'q> {
         if let Some(requests) = &mut requests {
             requests.sort_unstable();
         }
+        let implied = filter.expression.and_then(Expression::requests);
+        let requests = match (requests, implied) {
+            (Some(mut requests), Some(implied)) => {
+                requests.retain(|request| implied.binary_search(request).is_ok());
+                Some(requests)
+            }
+            (requests, implied) => requests.or(implied),
+        };
         Self {
+            timeline: Timeline::new(query.order),
             times: times(query),
             levels: filter.levels,
             types: filter.types,
             workers: filter.workers.clone(),
             requests,
+            expression: filter.expression,
             predicate: filter.predicate,
         }
     }
@@ -56,6 +70,8 @@ impl<'q> Wanted<'q> {
             && !header.types.intersects(ABOUT_OTHERS)
         {
             &mut statistics.pruned_by_worker
+        } else if self.expression.is_some_and(|e| e.judge_block(&header.into()) == Verdict::Never) {
+            &mut statistics.pruned_by_expression
         } else {
             return true;
         };
@@ -65,7 +81,43 @@ impl<'q> Wanted<'q> {
 
     /// Whether every record of a block is wanted, as far as its header tells.
     pub(crate) fn takes_all(&self, block: &BlockRef) -> bool {
-        self.takes_all_kinds(block) && self.requests.is_none() && !self.is_late(block.types)
+        self.takes_all_kinds(block)
+            && self.requests.is_none()
+            && !self.is_late(block.types)
+            && self.open_question(block).is_none()
+    }
+
+    /// The expression, unless the header of a block tells that all of its records match.
+    pub(crate) fn open_question(&self, block: &BlockRef) -> Option<&'q Expression> {
+        self.expression.filter(|e| e.judge_block(&self.facts(block)) != Verdict::Always)
+    }
+
+    /// What the header of a block tells.
+    pub(crate) fn facts(&self, block: &BlockRef) -> BlockFacts {
+        let times = self.timeline.times(Span { from: block.low, until: block.high + 1 });
+        let last = match block.is_sparse {
+            true => SEQUENCE_MAX,
+            false => block.sequence.saturating_add(block.records.saturating_sub(1).into()),
+        };
+        BlockFacts {
+            levels: block.levels,
+            types: block.types,
+            origin: Origin { writer: WriterId(block.writer), worker: block.worker },
+            times: (Timestamp::from_micros(times.from), Timestamp::from_micros(times.until - 1)),
+            sequences: (block.sequence, last),
+        }
+    }
+
+    /// The wanted types that a block's records may have.
+    pub(crate) fn types_in(&self, block: &BlockRef) -> TypeSet {
+        TypeSet::from_bits(block.types.bits() & self.types.bits())
+    }
+
+    /// Whether some records of a block may have to be decoded to be judged.
+    pub(crate) fn needs_records(&self, block: &BlockRef) -> bool {
+        let types = self.types_in(block);
+        self.is_late(block.types)
+            || self.open_question(block).is_some_and(|expression| expression.needs_record(types))
     }
 
     /// Whether no record of a block is ruled out by its level, its type or its writer.
@@ -104,6 +156,12 @@ impl<'q> Wanted<'q> {
     ///
     /// Fails where the record says whom it is about, but not in a way that can be decoded.
     pub(crate) fn accepts(&self, row: &Row<'_>) -> Result<bool, DecodeError> {
+        if row.is_open()
+            && let Some(expression) = self.expression
+            && !expression.matches(&row.record()?, row.origin(), row.sequence())
+        {
+            return Ok(false);
+        }
         if let Some(workers) = &self.workers
             && ABOUT_OTHERS.contains(row.record_type())
             && !workers.contains(&row.record()?.subject(row.origin()))

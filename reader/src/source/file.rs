@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Ahead, Bytes, Source, map};
 use crate::report::Cause;
@@ -26,7 +27,7 @@ pub(crate) struct FileSource {
     /// Device and inode: what the path must still lead to when the file is opened again.
     identity: (u64, u64),
     /// The open file, unless there are too many of them.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     access: Access,
 }
 
@@ -42,7 +43,19 @@ impl FileSource {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let (len, identity) = (metadata.len(), identity(&metadata));
-        Ok(Self { path: path.to_owned(), len, identity, file: keep.then_some(file), access })
+        Ok(Self {
+            path: path.to_owned(),
+            len,
+            identity,
+            file: keep.then(|| Arc::new(file)),
+            access,
+        })
+    }
+
+    /// A file that is open already and of which `len` bytes are to be seen, by positioned reads.
+    pub(crate) fn of(path: &Path, file: Arc<File>, len: u64) -> Self {
+        let (path, identity, access) = (path.to_owned(), (0, 0), Access::Read);
+        Self { path, len, identity, file: Some(file), access }
     }
 
     fn reopen(&self) -> Result<File, Cause> {
@@ -116,7 +129,8 @@ fn fill(
     Ok(filled)
 }
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
+/// What tells a file from another one of the same name.
+pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use logq_format::{Level, LevelSet, RecordType, Timestamp, TypeSet, WorkerId, WriterId, json};
+use logq_query::Expression;
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::{NaiveQuery, NaiveRecord, NaiveStore};
+use logq_testkit::question::Question;
 
 use super::cluster::{Troubles, cluster};
 use crate::{Field, Filter, Gap, Missing, Order, Query, Report, Row, Rows, Snapshot, Value};
@@ -59,6 +61,7 @@ fn query<'q>(rng: &mut Rng, records: &[NaiveRecord]) -> Query<'q> {
         since,
         until,
         filter,
+        after: None,
         order: if rng.bool() { Order::Ascending } else { Order::Descending },
         limit: rng.bool().then(|| rng.u64(0..20)),
     }
@@ -129,11 +132,47 @@ pub(super) fn check(seed: u64, segments: &[(u64, Vec<u8>)], snapshot: &Snapshot,
         let expected: Vec<_> = thirds.map(|known| known.line.as_str()).collect();
         same(&lines(snapshot, &query).0, &expected, &format!("predicate, {context}"));
 
+        query.filter.predicate = None;
+        if round % 2 == 0 {
+            check_expression(&mut rng, &store, snapshot, &query, &context, counts);
+        }
         if counts {
             query.limit = None;
-            query.filter.predicate = None;
             check_counts(snapshot, &query, &all, &context);
         }
+    }
+}
+
+/// Asks the same with an expression besides.
+fn check_expression(
+    rng: &mut Rng,
+    store: &NaiveStore,
+    snapshot: &Snapshot,
+    query: &Query<'_>,
+    context: &str,
+    counts: bool,
+) {
+    let samples: Vec<_> = (0..6).filter_map(|_| rng.choice(&store.records)).collect();
+    let samples: Vec<&str> = samples.iter().map(|known| known.line.as_str()).collect();
+    let question = Question::random(rng, &samples);
+    let now = logq_query::when::Context {
+        now: Timestamp::from_micros(1_770_000_000_000_000),
+        zone: jiff::tz::TimeZone::UTC,
+        since: None,
+        marks: None,
+    };
+    let expression = Expression::parse(&question.to_string(), &now).unwrap();
+    let context = format!("{question}, {context}");
+    let mut all = select(store, query);
+    all.retain(|known| question.matches(&known.line));
+    let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap());
+    let expected: Vec<_> = all.iter().take(limit).map(|known| known.line.as_str()).collect();
+    let filter = Filter { expression: Some(&expression), ..query.filter.clone() };
+    let mut query = Query { filter, ..query.clone() };
+    same(&lines(snapshot, &query).0, &expected, &context);
+    if counts {
+        query.limit = None;
+        check_counts(snapshot, &query, &all, &context);
     }
 }
 

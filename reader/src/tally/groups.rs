@@ -1,0 +1,230 @@
+//! Groups of records being counted: the table, its limits, and what comes out of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use logq_format::Timestamp;
+use logq_query::FieldValue;
+
+use super::grouping::Grouping;
+use super::key::{decode, take};
+use super::sketch::Sketch;
+use crate::rows::Row;
+use crate::tally::grouping::Classifier;
+
+/// So many groups are told apart, and so many if each has quantiles. What belongs to further ones
+/// is counted together.
+const GROUPS_MAX: usize = 1_000_000;
+const SKETCHED_GROUPS_MAX: usize = 20_000;
+
+/// No further group begins when all of them take so much memory.
+const GROUP_BYTES_MAX: usize = 128 << 20;
+
+/// What a group takes in the table beside its key and the numbers of its sketch.
+const GROUP_BYTES: usize = 96;
+
+/// Some records with something in common.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Group {
+    /// Where the stretch of time begins that its records are in, if time is divided.
+    pub start: Option<Timestamp>,
+    /// What its records have in common: the value of each field that tells groups apart, `None` for
+    /// a field that they do not have. Of the records beyond the limit nothing is told.
+    pub values: Vec<Option<FieldValue<'static>>>,
+    /// How many records.
+    pub count: u64,
+    /// Their numbers, if quantiles are wanted.
+    pub sketch: Option<Sketch>,
+}
+
+/// How many records there are of each group.
+///
+/// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 128 MiB, the records of
+/// groups that were not known before are counted together, see [`Self::other`]. The counts of the
+/// groups that are told apart are exact nevertheless.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// What the key begins with.
+    has_start: bool,
+    fields: usize,
+    index: HashMap<Box<[u8]>, usize>,
+    cells: Vec<Cell>,
+    /// The records beyond the limits, by stretch of time.
+    others: BTreeMap<Option<Timestamp>, Cell>,
+    records: u64,
+    limits: Limits,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    count: u64,
+    sketch: Option<Box<Sketch>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) groups: usize,
+    pub(super) bytes: usize,
+}
+
+impl Cell {
+    fn add(&mut self, count: u64, number: Option<f64>) {
+        self.count += count;
+        if let Some(number) = number {
+            self.sketch.get_or_insert_default().add(number);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        match (&mut self.sketch, other.sketch) {
+            (Some(sketch), Some(other)) => sketch.merge(&other),
+            (sketch @ None, other) => *sketch = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.sketch.as_ref().map_or(0, |sketch| size_of::<Sketch>() + sketch.bytes())
+    }
+
+    fn into_group(self, start: Option<Timestamp>, values: Vec<Option<FieldValue<'static>>>) -> Group {
+        let sketch = self.sketch.map(|sketch| *sketch);
+        Group { start, values, count: self.count, sketch }
+    }
+}
+
+impl Groups {
+    /// No records so far.
+    pub fn new(grouping: &Grouping<'_>) -> Self {
+        let groups = if grouping.measure.is_some() { SKETCHED_GROUPS_MAX } else { GROUPS_MAX };
+        Self::limited(grouping, Limits { groups, bytes: GROUP_BYTES_MAX })
+    }
+
+    pub(super) fn limited(grouping: &Grouping<'_>, limits: Limits) -> Self {
+        Self {
+            has_start: grouping.edges.is_some(),
+            fields: grouping.by.len(),
+            index: HashMap::new(),
+            cells: Vec::new(),
+            others: BTreeMap::new(),
+            records: 0,
+            limits,
+            bytes: 0,
+        }
+    }
+
+    /// The groups of some records: of those that a scan or a follow hands out.
+    pub fn of_rows<'r>(
+        grouping: &Grouping<'_>,
+        rows: impl IntoIterator<Item = Row<'r>>,
+    ) -> Self {
+        let mut classifier = Classifier::new(grouping);
+        rows.into_iter().for_each(|row| classifier.add_row(&row));
+        classifier.finish()
+    }
+
+    /// Adds the records of others, which were grouped in the same way.
+    pub fn absorb(&mut self, other: Self) {
+        self.records += other.records;
+        let mut cells = other.cells;
+        for (key, index) in other.index {
+            if let Some(cell) = cells.get_mut(index) {
+                self.merge(key, std::mem::take(cell));
+            }
+        }
+        for (start, cell) in other.others {
+            self.others.entry(start).or_default().merge(cell);
+        }
+    }
+
+    /// How many records were counted.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether no record was counted.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
+    /// The records of groups beyond the limits, counted together for each stretch of time; they have
+    /// no values.
+    pub fn other(&self) -> impl Iterator<Item = Group> {
+        self.others.iter().map(|(start, cell)| cell.clone().into_group(*start, Vec::new()))
+    }
+
+    /// The groups, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = Group> {
+        self.index.iter().filter_map(|(key, index)| {
+            let cell = self.cells.get(*index)?;
+            let (start, values) = self.decoded(key);
+            Some(cell.clone().into_group(start, values))
+        })
+    }
+
+    fn decoded(&self, key: &[u8]) -> (Option<Timestamp>, Vec<Option<FieldValue<'static>>>) {
+        let mut rest = key;
+        let start = self.start(&mut rest);
+        (start, (0..self.fields).map(|_| decode(&mut rest)).collect())
+    }
+
+    /// Takes the stretch of time off the front of a key.
+    fn start(&self, key: &mut &[u8]) -> Option<Timestamp> {
+        self.has_start.then(|| Timestamp::from_micros(i64::from_le_bytes(take(key))))
+    }
+
+    /// The place of the group with this key, which begins if there is none.
+    pub(super) fn place(&mut self, key: &[u8]) -> usize {
+        match self.index.get(key) {
+            Some(index) => *index,
+            None => self.begin(key.into(), Cell::default()),
+        }
+    }
+
+    /// Adds records to the group in this place.
+    pub(super) fn add(&mut self, place: usize, count: u64, number: Option<f64>) {
+        self.records += count;
+        if let Some(cell) = self.cells.get_mut(place) {
+            cell.add(count, number);
+        }
+    }
+
+    fn merge(&mut self, key: Box<[u8]>, cell: Cell) {
+        match self.index.get(&key).copied() {
+            Some(index) => {
+                if let Some(known) = self.cells.get_mut(index) {
+                    let before = known.bytes();
+                    known.merge(cell);
+                    self.bytes += known.bytes().saturating_sub(before);
+                }
+            }
+            None if self.has_room(&key, &cell) => {
+                self.begin(key, cell);
+            }
+            None => {
+                let start = self.start(&mut &*key);
+                self.others.entry(start).or_default().merge(cell);
+            }
+        }
+    }
+
+    fn has_room(&self, key: &[u8], cell: &Cell) -> bool {
+        let bytes = self.bytes + GROUP_BYTES + key.len() + cell.bytes();
+        self.cells.len() < self.limits.groups && bytes <= self.limits.bytes
+    }
+
+    fn begin(&mut self, key: Box<[u8]>, cell: Cell) -> usize {
+        let place = self.cells.len();
+        self.bytes += GROUP_BYTES + key.len() + cell.bytes();
+        self.index.insert(key, place);
+        self.cells.push(cell);
+        place
+    }
+}

@@ -15,7 +15,7 @@ pub struct TrueClaims {
     pub offset: u64,
     /// What it claims.
     pub claims: Claims,
-    /// The latest time of any block before `covered`: `now` is this or later.
+    /// The latest time of any record before `covered`: `now` is this or later.
     pub latest: Timestamp,
 }
 
@@ -31,7 +31,7 @@ pub enum FalseClaim {
         /// The offset it claims to cover.
         covered: u64,
     },
-    /// A block before `covered` is later than `now`.
+    /// A record before `covered` is later than `now`.
     #[error("ping at {ping} says now is {now}, but an earlier block reaches {found}")]
     Now {
         /// The offset of the ping.
@@ -146,7 +146,7 @@ fn verify_writers(blocks: &[(u64, BlockHeader)]) -> Result<(), FalseClaim> {
     Ok(())
 }
 
-/// Checks the claims of one ping; answers the latest time before `covered`.
+/// Checks the claims of one ping; answers the latest time of a record before `covered`.
 fn verify_ping(
     ping: u64,
     claims: &Claims,
@@ -156,7 +156,8 @@ fn verify_ping(
         return Err(FalseClaim::Covered { ping, covered: claims.covered });
     }
     let (before, behind) = blocks.split_at(blocks.partition_point(|(o, _)| *o < claims.covered));
-    let latest = before.iter().map(|(_, header)| header.max).max().unwrap_or(Timestamp::MIN);
+    let data = before.iter().filter(|(_, header)| header.kind == BlockKind::Data);
+    let latest = data.map(|(_, header)| header.max).max().unwrap_or(Timestamp::MIN);
     if latest > claims.now {
         return Err(FalseClaim::Now { ping, now: claims.now, found: latest });
     }

@@ -19,13 +19,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logq-directory", &["logq-format"]),
     ("logq-writer", &["logq-format", "logq-directory"]),
     ("logq-rotation", &["logq-format", "logq-directory"]),
+    ("logq-nodelogs", &["logq-format"]),
     ("logq-query", &["logq-format"]),
+    ("logq-monitor", &["logq-format"]),
     ("logq-reader", &["logq-format", "logq-directory", "logq-query"]),
     (
         "logq",
         &[
             "logq-format",
             "logq-directory",
+            "logq-nodelogs",
             "logq-query",
             "logq-writer",
             "logq-rotation",

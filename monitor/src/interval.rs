@@ -1,0 +1,292 @@
+//! Summaries: what is counted of an interval of log time until its last second is closed.
+
+use std::collections::BTreeMap;
+
+use crate::bucket::Counts;
+use crate::hit::Hit;
+use crate::options::{Align, Lists, Options};
+use crate::sketch::Sketch;
+use crate::top::{SLOTS, Top, TopList};
+use crate::track::Place;
+
+/// What an interval of log time held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The first second, since the epoch.
+    pub start: i64,
+    /// Seconds it covers: the interval, or less at the end of the input.
+    pub seconds: u32,
+    /// Whether the input ended before the interval did.
+    pub is_partial: bool,
+    /// The second of the latest hit; the last of the interval if there was none.
+    pub last: i64,
+    /// Hits, bytes and status classes.
+    pub counts: Counts,
+    /// Latencies, where the log tells them.
+    pub latencies: Sketch,
+    /// Lines that came after their second was closed; they may belong to earlier intervals.
+    pub late: u64,
+    /// Lines that were no requests.
+    pub bad: u64,
+    /// The section with the most hits; of several, the one seen first.
+    pub section: Option<Box<[u8]>>,
+    /// The lists that were asked for.
+    pub lists: TopLists,
+}
+
+/// Lists of most frequent keys, empty unless asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopLists {
+    /// Sections.
+    pub sections: TopList,
+    /// Urls.
+    pub urls: TopList,
+    /// Clients.
+    pub clients: TopList,
+    /// Statuses.
+    pub statuses: TopList,
+}
+
+impl Summary {
+    /// Requests per second.
+    pub fn rate(&self) -> f64 {
+        self.counts.hits as f64 / f64::from(self.seconds.max(1))
+    }
+}
+
+/// The intervals that are open, and what is remembered of closed ones.
+#[derive(Clone, Debug)]
+pub(crate) struct Intervals {
+    interval_s: i64,
+    queries: bool,
+    lists: Lists,
+    /// Where one of them begins.
+    origin: Option<i64>,
+    /// By their starts.
+    open: BTreeMap<i64, Interval>,
+    /// Closed ones, for their memory.
+    spare: Vec<Interval>,
+    /// Of the whole run.
+    pub(crate) run: Tops,
+}
+
+#[derive(Clone, Debug)]
+struct Interval {
+    counts: Counts,
+    latencies: Sketch,
+    late: u64,
+    bad: u64,
+    last: Option<i64>,
+    tops: Tops,
+}
+
+/// Frequent keys of hits.
+#[derive(Clone, Debug)]
+pub(crate) struct Tops {
+    sections: Top,
+    urls: Top,
+    clients: Top,
+    statuses: Top,
+}
+
+/// No more closed intervals are kept than can be open at a time in a usual run.
+const SPARE_MAX: usize = 8;
+
+impl Intervals {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            interval_s: i64::from(options.interval_s.max(1)),
+            queries: options.queries,
+            lists: options.lists,
+            origin: (options.align == Align::Epoch).then_some(0),
+            open: BTreeMap::new(),
+            spare: Vec::new(),
+            run: Tops::new(),
+        }
+    }
+
+    /// Counts a hit in its interval, unless that one is printed.
+    pub(crate) fn add(&mut self, place: Place, hit: &Hit<'_>) {
+        let start = self.start_of(place.second);
+        let (queries, lists) = (self.queries, self.lists);
+        if place.open < start + self.interval_s {
+            self.at(start).add(hit, place.second, queries, lists);
+        } else {
+            // Printed without it; the run still counts it.
+            self.run.add(hit, place.second, queries, lists);
+        }
+        if place.is_late() {
+            let start = self.start_of(place.open);
+            self.at(start).late += 1;
+        }
+    }
+
+    /// Counts bad lines in the interval of a second.
+    pub(crate) fn add_bad(&mut self, second: i64, count: u64) {
+        let start = self.start_of(second);
+        self.at(start).bad += count;
+    }
+
+    /// The summary of the interval whose last second this is, if it has any lines.
+    pub(crate) fn close(&mut self, second: i64) -> Option<Summary> {
+        let start = second + 1 - self.interval_s;
+        let interval = self.open.remove(&start)?;
+        Some(self.summary(start, self.interval_s, interval))
+    }
+
+    /// The summaries of what is left when `newest` is the last second of the input.
+    pub(crate) fn finish(&mut self, newest: i64) -> Vec<Summary> {
+        let mut summaries = Vec::new();
+        while let Some((start, interval)) = self.open.pop_first() {
+            let seconds = (newest + 1 - start).clamp(1, self.interval_s);
+            let mut summary = self.summary(start, seconds, interval);
+            summary.is_partial = seconds < self.interval_s;
+            summaries.push(summary);
+        }
+        summaries
+    }
+
+    /// The summary of an interval without lines, if one ends with this second.
+    pub(crate) fn empty(&self, second: i64) -> Option<Summary> {
+        let start = self.start_of(second);
+        (second == self.last_of(start)).then(|| Summary {
+            start,
+            seconds: u32::try_from(self.interval_s).unwrap_or(u32::MAX),
+            last: second,
+            ..Summary::default()
+        })
+    }
+
+    /// The last second of the interval that this second is in.
+    pub(crate) fn end_of(&self, second: i64) -> i64 {
+        self.last_of(self.start_of(second))
+    }
+
+    /// The last second of the first interval that has lines.
+    pub(crate) fn first_end(&self) -> Option<i64> {
+        self.open.first_key_value().map(|(start, _)| self.last_of(*start))
+    }
+
+    /// The next intervals may begin elsewhere.
+    pub(crate) fn restart(&mut self, align: Align) {
+        self.origin = (align == Align::Epoch).then_some(0);
+    }
+
+    fn last_of(&self, start: i64) -> i64 {
+        start + self.interval_s - 1
+    }
+
+    fn start_of(&self, second: i64) -> i64 {
+        let origin = self.origin.unwrap_or(second);
+        origin + (second - origin).div_euclid(self.interval_s) * self.interval_s
+    }
+
+    fn at(&mut self, start: i64) -> &mut Interval {
+        self.origin.get_or_insert(start);
+        let spare = &mut self.spare;
+        self.open.entry(start).or_insert_with(|| spare.pop().unwrap_or_else(Interval::new))
+    }
+
+    fn summary(&mut self, start: i64, seconds: i64, mut interval: Interval) -> Summary {
+        let summary = Summary {
+            start,
+            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+            is_partial: false,
+            last: interval.last.unwrap_or(start + seconds - 1),
+            counts: interval.counts,
+            latencies: interval.latencies.clone(),
+            late: interval.late,
+            bad: interval.bad,
+            section: interval.tops.sections.most_frequent().map(Into::into),
+            lists: interval.tops.lists(self.lists),
+        };
+        self.run.merge(&interval.tops);
+        interval.clear();
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(interval);
+        }
+        summary
+    }
+}
+
+impl Interval {
+    fn new() -> Self {
+        Self {
+            counts: Counts::default(),
+            latencies: Sketch::default(),
+            late: 0,
+            bad: 0,
+            last: None,
+            tops: Tops::new(),
+        }
+    }
+
+    fn add(&mut self, hit: &Hit<'_>, second: i64, queries: bool, lists: Lists) {
+        self.counts.add_hit(hit);
+        self.last = self.last.max(Some(second));
+        if let Some(latency_us) = hit.latency_us {
+            self.latencies.add(latency_us);
+        }
+        self.tops.add(hit, second, queries, lists);
+    }
+
+    fn clear(&mut self) {
+        self.counts = Counts::default();
+        self.latencies.clear();
+        (self.late, self.bad, self.last) = (0, 0, None);
+        self.tops.clear();
+    }
+}
+
+impl Tops {
+    fn new() -> Self {
+        let top = || Top::new(SLOTS);
+        Self { sections: top(), urls: top(), clients: top(), statuses: top() }
+    }
+
+    fn add(&mut self, hit: &Hit<'_>, second: i64, queries: bool, lists: Lists) {
+        self.sections.add(hit.target.section(queries), second);
+        if lists.urls {
+            self.urls.add(hit.target.url(queries), second);
+        }
+        if lists.clients {
+            let client = match &*hit.client {
+                b"" => b"-",
+                client => client.get(..crate::hit::NAME_BYTES_MAX).unwrap_or(client),
+            };
+            self.clients.add(client, second);
+        }
+        if lists.statuses {
+            self.statuses.add(status_text(hit.status).as_slice(), second);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sections.merge(&other.sections);
+        self.urls.merge(&other.urls);
+        self.clients.merge(&other.clients);
+        self.statuses.merge(&other.statuses);
+    }
+
+    fn clear(&mut self) {
+        self.sections.clear();
+        self.urls.clear();
+        self.clients.clear();
+        self.statuses.clear();
+    }
+
+    pub(crate) fn lists(&self, lists: Lists) -> TopLists {
+        TopLists {
+            sections: self.sections.list(lists.count),
+            urls: self.urls.list(lists.count),
+            clients: self.clients.list(lists.count),
+            statuses: self.statuses.list(lists.count),
+        }
+    }
+}
+
+/// Three digits; `000` is unknown.
+fn status_text(status: u16) -> [u8; 3] {
+    let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
+    [digit(status / 100), digit(status / 10), digit(status)]
+}

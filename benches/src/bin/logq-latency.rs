@@ -2,12 +2,13 @@
 //! hide; and what is in the store afterwards.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use logq_benches::{FiveFields, log_request};
 use logq_reader::{Query, Snapshot};
+use logq_rotation::{LogManager, ManagerOptions};
 use logq_writer::{LoggerOptions, WorkerId, WorkerLogger};
 
 /// Log the same thing again and again; print percentiles of the time that a call takes
@@ -25,6 +26,9 @@ struct Arguments {
     /// Log whole requests of five records each, instead of one message of five fields
     #[arg(long)]
     requests: bool,
+    /// Let a manager rotate and delete, so that the store has about so many MiB
+    #[arg(long, value_name = "MIB")]
+    rotate: Option<u64>,
     /// The directory of the store; a temporary one if not given
     #[arg(long)]
     store: Option<PathBuf>,
@@ -34,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let scratch = tempfile::tempdir()?;
     let store = arguments.store.clone().unwrap_or_else(|| scratch.path().join("store"));
+    let manager = arguments.rotate.map(|mebibytes| manage(&store, mebibytes)).transpose()?;
     let worker = WorkerId::new(1).ok_or("1 is a worker's number")?;
     let logger = WorkerLogger::open(&store, worker, LoggerOptions::default())?;
 
@@ -43,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     logger.close()?;
     let closed = start.elapsed();
     let cpu_seconds = cpu_seconds();
+    drop(manager);
 
     nanoseconds.sort_unstable();
     let mut out = io::stdout().lock();
@@ -63,6 +69,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(out, "p{:<5} {value:>9} ns", per_mille as f64 / 10.0)?;
     }
     Ok(())
+}
+
+/// Rotates and trains dictionaries while calls are measured.
+fn manage(store: &Path, mebibytes: u64) -> Result<LogManager, Box<dyn std::error::Error>> {
+    let options = ManagerOptions {
+        poll_interval: Duration::from_millis(100),
+        log_size_limit: mebibytes << 20,
+        ..ManagerOptions::default()
+    };
+    Ok(LogManager::open(store, options)?)
 }
 
 /// The duration of every call in nanoseconds, in no particular order.

@@ -11,6 +11,9 @@
 //! records borrow from the thread's chunk and arena without being copied. Memory is bounded by the
 //! number of threads.
 //!
+//! Files of `super-server-logs` have blocks instead of lines and go their own way, through
+//! [`super_server_logs`], to the same sink.
+//!
 //! What cannot be read becomes a count with examples in the [`Summary`], never a lost line. Where
 //! records go is the [`RecordSink`]'s business.
 
@@ -31,6 +34,7 @@ mod own;
 mod parse;
 mod scan;
 mod summary;
+mod super_server_logs;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -95,11 +99,13 @@ pub(crate) enum Format {
     Csv,
     /// Anything else.
     Text,
+    /// The files of the Node package of this name.
+    SuperServerLogs,
 }
 
 impl Format {
     /// All formats.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Auto,
         Self::Jsonl,
         Self::Logfmt,
@@ -107,6 +113,7 @@ impl Format {
         Self::Combined,
         Self::Csv,
         Self::Text,
+        Self::SuperServerLogs,
     ];
 
     /// The name on the command line.
@@ -119,6 +126,7 @@ impl Format {
             Self::Combined => "combined",
             Self::Csv => "csv",
             Self::Text => "text",
+            Self::SuperServerLogs => "super-server-logs",
         }
     }
 }
@@ -140,7 +148,10 @@ impl FromStr for Format {
 
 /// Says that a text names no format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown format {text:?}, expected auto, jsonl, logfmt, common, combined, csv or text")]
+#[error(
+    "unknown format {text:?}, expected auto, jsonl, logfmt, common, combined, csv, text or \
+     super-server-logs"
+)]
 pub(crate) struct UnknownFormat {
     /// The text as given.
     pub(crate) text: String,
@@ -175,6 +186,9 @@ pub(crate) enum ImportError<E> {
         /// Why.
         source: io::Error,
     },
+    /// A directory is not one that can be imported.
+    #[error(transparent)]
+    Directory(#[from] super_server_logs::DirectoryError),
     /// An input given as a table does not start with a header.
     #[error(
         "{input} has no header that names a column for the time, such as: \
@@ -197,22 +211,31 @@ pub(crate) enum ImportError<E> {
 /// has no header though it is given as a table, or the sink fails. Lines that cannot be read, and
 /// inputs that cannot be read to their end, are no errors but failures in the summary.
 pub(crate) fn run<S>(
-    inputs: Vec<Input>,
+    mut inputs: Vec<Input>,
     options: &Options,
     sink: &mut S,
-    report: impl FnMut(Progress) + Send,
+    mut report: impl FnMut(Progress) + Send,
 ) -> Result<Summary, ImportError<S::Error>>
 where
     S: RecordSink<Error: std::error::Error + Send + 'static> + Send,
 {
+    let logs = super_server_logs::take_logs(&mut inputs, options)?;
     let mut bytes_total = Some(0);
-    for input in &inputs {
+    for input in logs.iter().flat_map(|log| &log.files).chain(&inputs) {
         let len = input
             .check()
             .map_err(|source| ImportError::Open { input: input.to_string(), source })?;
         bytes_total = bytes_total.zip(len).map(|(total, len)| total + len);
     }
+    let mut summary = Summary::default();
+    if !logs.is_empty() {
+        let node_logs = super_server_logs::run(&logs, bytes_total, sink, &mut report);
+        summary.add_logs(&logs, node_logs.map_err(ImportError::Sink)?);
+    }
+    if inputs.is_empty() {
+        return Ok(summary);
+    }
     let chunks = chunk::Chunks::new(inputs, options);
     let order = order::Order::new(sink, report, bytes_total, options.worker);
-    threads::run(chunks, order, options)
+    Ok(summary.and(threads::run(chunks, order, options)?))
 }

@@ -180,7 +180,7 @@ pub(super) fn write_message(out: &mut Vec<u8>, text: &str) {
 }
 
 /// The length of the longest text of an event; the format has a limit for each.
-fn longest_text(event: &Event<'_>) -> usize {
+pub(super) fn longest_text(event: &Event<'_>) -> usize {
     match event {
         Event::Request(request) => request.url.len().max(request.method.as_str().len()),
         Event::RequestMeta { data, .. } | Event::Log { data, .. } => data.as_str().len(),

@@ -44,7 +44,8 @@ impl Parser {
                     csv::parse(lines, chunk.first, layout, ids, times, &mut batch);
                 }
             }
-            Format::Auto | Format::Text => {
+            // Files of super-server-logs have no lines, and none comes here.
+            Format::Auto | Format::Text | Format::SuperServerLogs => {
                 text::parse(lines, source.time_words, times, &mut batch);
             }
         }

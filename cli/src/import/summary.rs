@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::import::Format;
+use crate::import::super_server_logs::{Log, NodeLogs};
 
 /// How many failed lines are described; all are counted.
 const SHOWN_MAX: usize = 5;
@@ -192,6 +193,45 @@ pub(crate) struct Summary {
     pub(crate) untimed: u64,
     /// What did not become records.
     pub(crate) failures: Failures,
+    /// What became of logs of `super-server-logs`; their records and bytes are counted above too.
+    pub(crate) node_logs: NodeLogs,
+}
+
+impl Summary {
+    /// Adds what became of logs of `super-server-logs`.
+    pub(super) fn add_logs(&mut self, logs: &[Log], node_logs: NodeLogs) {
+        let format = Format::SuperServerLogs;
+        self.inputs.extend(logs.iter().map(|log| InputSummary { name: log.name.clone(), format }));
+        self.records += node_logs.records;
+        self.bytes += node_logs.bytes;
+        self.node_logs = node_logs;
+    }
+
+    /// This summary and that of the lines which were read later.
+    pub(super) fn and(mut self, lines: Self) -> Self {
+        self.inputs.extend(lines.inputs);
+        Self {
+            inputs: self.inputs,
+            records: self.records + lines.records,
+            bytes: self.bytes + lines.bytes,
+            node_logs: self.node_logs,
+            ..lines
+        }
+    }
+
+    /// Whether everything became records.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.failures.total() == 0 && self.node_logs.is_whole()
+    }
+
+    /// How many parts the input had, in words.
+    pub(crate) fn parts(&self) -> String {
+        match (self.lines, self.node_logs.blocks) {
+            (lines, 0) => format!("{lines} lines"),
+            (0, blocks) => format!("{blocks} blocks"),
+            (lines, blocks) => format!("{blocks} blocks and {lines} lines"),
+        }
+    }
 }
 
 /// How far an import is.

@@ -22,7 +22,7 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_name = "STORE")]
     pub(crate) to: PathBuf,
 
-    /// The format of the input; `auto` looks at the first lines of each file
+    /// The format of the input; `auto` looks at the start of each file
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = import_format())]
     pub(crate) format: crate::import::Format,
 
@@ -34,7 +34,8 @@ pub(crate) struct ImportArguments {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Files, plain or compressed with gzip or zstd; - for standard input
+    /// Files, plain or compressed with gzip or zstd; directories of super-server-logs; - for
+    /// standard input
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -78,7 +79,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
     if let Some(error) = first_refusal {
         eprintln!("logq: {refused} records are too large for a store; the first: {error}");
     }
-    let whole = summary.failures.total() == 0 && refused == 0;
+    let whole = summary.is_whole() && refused == 0;
     Ok(if whole { Exit::Success } else { Exit::Incomplete })
 }
 
@@ -170,15 +171,18 @@ fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
     }
     let seconds = elapsed.as_secs_f64().max(1e-9);
     eprintln!(
-        "logq: {} records from {} lines, {} bytes in, {} bytes stored, {:.1} s ({:.0} MB/s)",
+        "logq: {} records from {}, {} bytes in, {} bytes stored, {:.1} s ({:.0} MB/s)",
         summary.records,
-        summary.lines,
+        summary.parts(),
         summary.bytes,
         written.bytes,
         seconds,
         // Sizes are far below 2^52, where floating point becomes inexact.
         summary.bytes as f64 / seconds / 1e6
     );
+    for note in summary.node_logs.notes() {
+        eprintln!("logq: {note}");
+    }
     if summary.untimed > 0 {
         eprintln!("logq: {} lines without a time got that of the line before", summary.untimed);
     }
@@ -191,6 +195,9 @@ fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
 }
 
 fn tell_failures(summary: &Summary) {
+    for line in summary.node_logs.damage() {
+        eprintln!("logq: {}", escape::for_terminal_lines(&line));
+    }
     let failures = &summary.failures;
     if failures.total() == 0 {
         return;

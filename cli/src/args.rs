@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::output::Format;
 use crate::verbs;
 
 /// Print records of a store, or of single segments, in the order of time
@@ -36,12 +37,21 @@ Exit status: 0 records printed, 1 no match, 2 error, 3 incomplete, 4 no match an
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// List what goes wrong, each trouble once: how often, since when, an example
+    Errors(verbs::errors::ErrorsArguments),
     /// Turn other logs into records of a store
     Import(verbs::import::ImportArguments),
+    /// Show the requests that had begun and not ended at an instant, such as a crash
+    Inflight(verbs::inflight::InflightArguments),
     /// Record lines of standard input as they come: CMD | logq ingest STORE
     Ingest(verbs::ingest::IngestArguments),
+    /// Copy what is intact into a new store, and tell what is not
+    Repair(verbs::repair::RepairArguments),
     /// Run a program and record what it prints
     Run(verbs::run::RunArguments),
+    /// Let a small cluster serve, log and lose a worker, and ask its store five questions
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::DemoArguments),
     /// Print the completions of a shell: source <(logq completions bash)
     Completions(verbs::completions::CompletionsArguments),
     /// Print the manual page: logq man | man -l -
@@ -50,6 +60,12 @@ pub(crate) enum Verb {
     ///
     /// Headers and the small columns are checked; texts are checked by the questions that read them.
     Stats(verbs::stats::StatsArguments),
+    /// Show one request as a timeline, with the DEBUG entries of its errors
+    Trace(verbs::trace::TraceArguments),
+    /// Check every checksum of a store, and tell what fails
+    Verify(verbs::verify::VerifyArguments),
+    /// Show each process of a cluster: alive, silent, ended and how, started how often
+    Workers(verbs::workers::WorkersArguments),
 }
 
 /// Which stores are asked. Each verb that asks has them last.
@@ -83,6 +99,19 @@ pub(crate) struct RangeArguments {
     #[arg(long, value_name = "DURATION", default_value = "1m", requires = "around")]
     pub(crate) window: String,
 
+    /// Only this run of the cluster: the latest, -1 for the one before it, 1 for the first, or the
+    /// one at a time (--run=14:02)
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "N|TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub(crate) run: Option<String>,
+
     #[command(flatten)]
     pub(crate) zone: ZoneArguments,
 }
@@ -106,7 +135,7 @@ pub(crate) struct ZoneArguments {
 }
 
 /// Which records of the range are asked for.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FilterArguments {
     /// Only this level and more severe ones, or a range such as error..info
     #[arg(short, long, value_name = "LEVEL|A..B")]
@@ -124,17 +153,123 @@ pub(crate) struct FilterArguments {
     #[arg(long = "request", value_name = "ID", value_delimiter = ',')]
     pub(crate) requests: Vec<String>,
 
+    /// Only requests from this address or network, such as 192.0.2.0/24; may be repeated
+    #[arg(long = "ip", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) addresses: Vec<String>,
+
+    /// Only records for which this holds: 'status >= 500 or durationMs > 250ms'; may be repeated
+    #[arg(short = 'w', long = "where", value_name = "EXPR")]
+    pub(crate) expressions: Vec<String>,
+
     /// Only records whose text matches; upper and lower case are the same unless the expression
     /// has an upper-case letter
     #[arg(short, long, value_name = "REGEX")]
     pub(crate) grep: Option<String>,
+
+    /// For --grep, upper and lower case are the same
+    #[arg(short, long, requires = "grep")]
+    pub(crate) ignore_case: bool,
+
+    /// The text of --grep is plain text, not an expression
+    #[arg(short = 'F', long, requires = "grep")]
+    pub(crate) fixed_strings: bool,
+}
+
+/// How records are printed.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OutputArguments {
+    /// How to print records
+    #[arg(short, long, value_name = "FORMAT", default_value = "short")]
+    pub(crate) output: Format,
+
+    /// Only these fields, or all but those with a minus: timestamp,data.user.id or -error
+    #[arg(long, value_name = "FIELD,...", allow_hyphen_values = true, conflicts_with = "template")]
+    pub(crate) fields: Option<String>,
+
+    /// Print each record as this text: '{timestamp} {level:5} {data.user.id:>8}'
+    #[arg(long, value_name = "TEXT", conflicts_with = "output")]
+    pub(crate) template: Option<String>,
+
+    /// In CSV, put ' before cells that a spreadsheet would calculate
+    #[arg(long)]
+    pub(crate) csv_safe: bool,
+
+    /// Print stack traces and DEBUG entries in full, and tell the interval on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// When to colour the output
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Choice,
+
+    /// When to show the output in a pager: $LOGQ_PAGER, $PAGER or less
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) pager: Choice,
+
+    /// No pager
+    #[arg(short = 'P', long, conflicts_with = "pager")]
+    pub(crate) no_pager: bool,
 }
 
 /// When to colour.
+pub(crate) type ColorChoice = Choice;
+
+/// When to do what is meant for terminals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
+pub(crate) enum Choice {
     /// If standard output is a terminal
     Auto,
     Always,
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    /// All that the integration tests of the command say.
+    fn tests(folder: &Path) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            text += &match path.is_dir() {
+                true => tests(&path),
+                false => std::fs::read_to_string(&path).unwrap_or_default(),
+            };
+        }
+        text
+    }
+
+    /// Whether a flag stands alone somewhere in the text.
+    fn is_exercised(text: &str, flag: &str) -> bool {
+        let is_part = |c: char| c.is_alphanumeric() || c == '-';
+        text.match_indices(flag).any(|(at, _)| {
+            let (before, after) =
+                (text[..at].chars().next_back(), text[at + flag.len()..].chars().next());
+            !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        })
+    }
+
+    #[test]
+    fn every_flag_is_exercised_by_a_test() {
+        let text = tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+        let command = Arguments::command();
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let mut missing = Vec::new();
+        for command in std::iter::once(&command).chain(verbs) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let long = argument.get_long().map(|long| format!("--{long}"));
+                let short = argument.get_short().map(|short| format!("-{short}"));
+                let names: Vec<_> = long.into_iter().chain(short).collect();
+                if !names.is_empty() && !names.iter().any(|name| is_exercised(&text, name)) {
+                    missing.push(format!("{} {}", Command::get_name(command), names.join(", ")));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "no test in cli/tests has {}", missing.join("; "));
+    }
 }

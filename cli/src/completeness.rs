@@ -1,53 +1,202 @@
-//! What an answer leaves out: told on standard error, and in the exit status.
+//! What an answer leaves out: told on standard error, in the trailer of JSON, and in the exit status.
 
-use std::path::Path;
-
-use logq_reader::Report;
+use logq_format::{Timestamp, WorkerId};
+use logq_reader::{Gap, Holder, Report, WriterLife};
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::liveness::Finality;
+use crate::output::escape;
 use crate::question::Range;
 
-/// The exit status of an answer.
-pub(crate) fn exit(found: bool, report: &Report, range: &Range) -> Exit {
-    match (found, report.is_complete()) {
-        (_, false) => Exit::Incomplete,
-        (true, true) => Exit::Success,
-        (false, true) if range.is_covered(report) => Exit::NoMatch,
-        (false, true) => Exit::NotCovered,
+/// How complete an answer is.
+pub(crate) struct Completeness<'a> {
+    report: &'a Report,
+    range: Range,
+    finality: &'a Finality,
+    /// Where the answer begins not to be final.
+    open_from: Option<Timestamp>,
+}
+
+impl<'a> Completeness<'a> {
+    /// Judges an answer about `range` by its report and what was known of the writers before it.
+    pub(crate) fn new(report: &'a Report, range: Range, finality: &'a Finality) -> Self {
+        // Up to where it should be final: the end of its range, unless that is still to come; or
+        // what there is.
+        let last = report.coverage.last.map(|last| last.saturating_add_micros(1));
+        let horizon = range.until.map(|until| until.min(finality.now)).or(last);
+        let open_from = finality.watermark.filter(|mark| horizon.is_some_and(|end| *mark < end));
+        Self { report, range, finality, open_from }
+    }
+
+    /// The exit status of an answer with or without records.
+    pub(crate) fn exit(&self, found: bool) -> Exit {
+        match (found, self.report.is_complete()) {
+            (_, false) => Exit::Incomplete,
+            (true, true) => Exit::Success,
+            (false, true) if self.is_covered() => Exit::NoMatch,
+            (false, true) => Exit::NotCovered,
+        }
+    }
+
+    fn is_covered(&self) -> bool {
+        self.range.is_covered(&self.report.coverage, self.finality)
+    }
+
+    /// The writers that the part which is not final waits for, the slowest first.
+    fn holding(&self) -> Vec<&WriterLife> {
+        let end = self.open_from.map(|_| self.range.until.unwrap_or(Timestamp::MAX));
+        end.map_or(Vec::new(), |end| self.finality.holding(end))
+    }
+
+    /// Tells one line for each thing that the answer leaves out.
+    pub(crate) fn tell(&self) {
+        for line in self.lines() {
+            eprintln!("logq: {}", escape::for_terminal_lines(&line));
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        const LISTED_MAX: usize = 5;
+        let report = self.report;
+        let mut lines: Vec<String> = report.gaps.iter().take(LISTED_MAX).map(skipped).collect();
+        let more = report.gaps.len().saturating_sub(LISTED_MAX) as u64 + report.gaps_omitted;
+        let missing = report.missing_records();
+        if more > 0 {
+            lines.push(format!("{more} more damaged places; `logq stats` lists them"));
+        }
+        if missing > 0 {
+            lines.push(format!("{missing} records are missing: their blocks were lost or damaged"));
+        }
+        if report.lost_records > 0 {
+            lines.push(format!(
+                "{} records were dropped when they were logged: the disk was full or slow",
+                report.lost_records
+            ));
+        }
+        if report.unknown_records + report.unknown_blocks > 0 {
+            lines.push(format!(
+                "{} records and {} blocks are of a newer version; a newer logq shows them",
+                report.unknown_records, report.unknown_blocks
+            ));
+        }
+        if let Some(from) = self.open_from {
+            let holding = self.holding();
+            let who = match holding.first() {
+                Some(slowest) => writer(&slowest.holder),
+                None => "a writer".to_owned(),
+            };
+            let more = match holding.len().saturating_sub(1) {
+                0 => String::new(),
+                1 => ", and one other".to_owned(),
+                more => format!(", and {more} others"),
+            };
+            lines.push(format!("not final from {from} on: {who} may hold back records{more}"));
+        }
+        lines
+    }
+
+    /// The same as a line of JSON, for programs.
+    pub(crate) fn trailer(&self, records: u64) -> String {
+        let report = self.report;
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let final_until = self.finality.end(&report.coverage);
+        let holding = self.holding().into_iter().map(|life| {
+            let holder = &life.holder;
+            json!({
+                "writer": holder.origin.writer.0,
+                "workerId": holder.origin.worker.map(WorkerId::get),
+                "pid": (holder.pid > 0).then_some(holder.pid),
+                "since": holder.floor.to_string(),
+            })
+        });
+        let trailer = json!({
+            "records": records,
+            "complete": report.is_complete(),
+            "covered": self.is_covered(),
+            "since": time(self.range.since),
+            "until": time(self.range.until),
+            "first": time(report.coverage.first),
+            "last": time(report.coverage.last),
+            "finalUntil": time(final_until),
+            "notFinal": holding.collect::<Vec<_>>(),
+            "gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
+            "gapsOmitted": report.gaps_omitted,
+            "missing": report.missing_records(),
+            "dropped": report.lost_records,
+            "unknownRecords": report.unknown_records,
+            "unknownBlocks": report.unknown_blocks,
+        });
+        format!("{}\n", json!({ "trailer": trailer }))
     }
 }
 
-/// Tells one line for each thing that the answer leaves out.
-pub(crate) fn tell(report: &Report) {
-    const LISTED_MAX: usize = 5;
-    for gap in report.gaps.iter().take(LISTED_MAX) {
-        let path: &Path = &gap.path;
-        eprintln!(
-            "logq: {}: bytes {} to {} skipped: {}",
-            path.display(),
-            gap.range.start,
-            gap.range.end,
-            gap.cause
-        );
+/// Adds what another scan of the same snapshot has found to a report.
+///
+/// Both may have come by the same damage; what is merely counted cannot be told apart, so that the
+/// larger count is taken.
+pub(crate) fn absorb(report: &mut Report, other: Report) {
+    for gap in other.gaps {
+        if !report.gaps.contains(&gap) {
+            report.gaps.push(gap);
+        }
     }
-    let more = report.gaps.len().saturating_sub(LISTED_MAX) as u64 + report.gaps_omitted;
-    if more > 0 {
-        eprintln!("logq: {more} more damaged places; `logq stats` lists them");
+    for missing in other.missing {
+        if !report.missing.contains(&missing) {
+            report.missing.push(missing);
+        }
     }
-    let missing = report.missing_records();
-    if missing > 0 {
-        eprintln!("logq: {missing} records are missing: their blocks were lost or damaged");
+    report.gaps_omitted = report.gaps_omitted.max(other.gaps_omitted);
+    report.unknown_records = report.unknown_records.max(other.unknown_records);
+    report.unknown_blocks = report.unknown_blocks.max(other.unknown_blocks);
+    report.lost_records = report.lost_records.max(other.lost_records);
+    report.coverage = other.coverage;
+    let (counts, others) = (&mut report.statistics, other.statistics);
+    counts.segments = others.segments;
+    counts.segments_read = counts.segments_read.max(others.segments_read);
+    for (count, other) in [
+        (&mut counts.blocks, others.blocks),
+        (&mut counts.pruned_by_time, others.pruned_by_time),
+        (&mut counts.pruned_by_level, others.pruned_by_level),
+        (&mut counts.pruned_by_type, others.pruned_by_type),
+        (&mut counts.pruned_by_worker, others.pruned_by_worker),
+        (&mut counts.pruned_by_expression, others.pruned_by_expression),
+        (&mut counts.pruned_by_request, others.pruned_by_request),
+        (&mut counts.spines_decoded, others.spines_decoded),
+        (&mut counts.bodies_decoded, others.bodies_decoded),
+        (&mut counts.bytes_read, others.bytes_read),
+        (&mut counts.bytes_decoded, others.bytes_decoded),
+        (&mut counts.plan_us, others.plan_us),
+        (&mut counts.decode_us, others.decode_us),
+        (&mut counts.records, others.records),
+    ] {
+        *count += other;
     }
-    if report.lost_records > 0 {
-        eprintln!(
-            "logq: {} records were dropped when they were logged: the disk was full or slow",
-            report.lost_records
-        );
+}
+
+fn skipped(gap: &Gap) -> String {
+    let path = gap.path.display();
+    format!("{path}: bytes {} to {} skipped: {}", gap.range.start, gap.range.end, gap.cause)
+}
+
+fn writer(holder: &Holder) -> String {
+    let name = match holder.origin.worker {
+        Some(worker) => format!("worker {worker}"),
+        None => "the master".to_owned(),
+    };
+    match holder.pid {
+        0 => name,
+        pid => format!("{name} (process {pid})"),
     }
-    if report.unknown_records + report.unknown_blocks > 0 {
-        eprintln!(
-            "logq: {} records and {} blocks are of a newer version; a newer logq shows them",
-            report.unknown_records, report.unknown_blocks
-        );
-    }
+}
+
+fn gap(gap: &Gap) -> Value {
+    json!({
+        "path": gap.path.to_string_lossy(),
+        "start": gap.range.start,
+        "end": gap.range.end,
+        "cause": gap.cause.to_string(),
+        "first": gap.span.map(|(from, _)| from.to_string()),
+        "last": gap.span.map(|(_, to)| to.to_string()),
+    })
 }

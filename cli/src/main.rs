@@ -8,14 +8,22 @@
 //! Data goes to standard output, everything else to standard error.
 
 mod args;
+mod argv;
 mod completeness;
+mod damage;
+#[cfg(feature = "demo")]
+mod demo;
 mod exit;
+mod explain;
+mod fingerprint;
 mod import;
 mod limit;
 mod live_lines;
+mod liveness;
 mod marks;
 mod output;
 mod question;
+mod runs;
 mod selection;
 mod sigbus;
 mod verbs;
@@ -29,20 +37,32 @@ use exit::Exit;
 
 fn main() -> std::process::ExitCode {
     sigbus::explain_truncated_maps();
-    let arguments = match Arguments::try_parse() {
+    let words = match argv::words() {
+        Ok(words) => words,
+        Err(error) => return explain(&error).into(),
+    };
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => return Exit::from_usage(&error).into(),
     };
     let result = match arguments.verb {
         Some(Verb::Completions(completions)) => verbs::completions::run(&completions),
+        #[cfg(feature = "demo")]
+        Some(Verb::Demo(demo)) => demo::run(&demo),
+        Some(Verb::Errors(errors)) => verbs::errors::run(&errors),
         Some(Verb::Import(import)) => verbs::import::run(&import),
+        Some(Verb::Inflight(inflight)) => verbs::inflight::run(&inflight),
         Some(Verb::Ingest(ingest)) => verbs::ingest::run(&ingest),
         Some(Verb::Man(man)) => verbs::man::run(&man),
+        Some(Verb::Repair(repair)) => verbs::repair::run(&repair),
         Some(Verb::Run(run)) => verbs::run::run(&run).or_else(|error| {
             explain(&error);
             Ok(Exit::NotStarted)
         }),
         Some(Verb::Stats(stats)) => verbs::stats::run(&stats),
+        Some(Verb::Trace(trace)) => verbs::trace::run(&trace),
+        Some(Verb::Verify(verify)) => verbs::verify::run(&verify),
+        Some(Verb::Workers(workers)) => verbs::workers::run(&workers),
         None => verbs::records::run(&arguments.records),
     };
     result.unwrap_or_else(|error| explain(&error)).into()

@@ -14,10 +14,14 @@ pub(crate) struct StoreMarks<'a> {
     events: OnceCell<Vec<(Timestamp, Mark)>>,
 }
 
+/// What a lifecycle record says about the run it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+pub(crate) enum Mark {
+    /// The cluster starts.
     Start,
+    /// It has ended in good order.
     End,
+    /// A process met an exception or ended badly; the run may go on.
     Crash,
 }
 
@@ -26,7 +30,8 @@ impl<'a> StoreMarks<'a> {
         Self { snapshot, events: OnceCell::new() }
     }
 
-    fn events(&self) -> Result<&[(Timestamp, Mark)], MarkError> {
+    /// All marks, oldest first.
+    pub(crate) fn events(&self) -> Result<&[(Timestamp, Mark)], MarkError> {
         if let Some(events) = self.events.get() {
             return Ok(events);
         }
@@ -79,6 +84,9 @@ impl Marks for StoreMarks<'_> {
         let (place, (start, _)) = starts.nth(back as usize).ok_or(MarkError::Absent)?;
         let behind = events.iter().skip(place + 1);
         let end = behind.into_iter().find(|(_, mark)| *mark != Mark::Crash);
-        Ok(*start..end.map_or(Timestamp::MAX, |(time, _)| time.saturating_add_micros(1)))
+        Ok(*start..end.map_or(Timestamp::MAX, |(time, mark)| match mark {
+            Mark::End => time.saturating_add_micros(1),
+            _ => *time,
+        }))
     }
 }

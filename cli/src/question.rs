@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
-use logq_query::when;
-use logq_reader::{Query, Report, Snapshot};
+use logq_query::{Expression, when};
+use logq_reader::{Coverage, Query, Snapshot};
 use logq_writer::{Clock, SystemClock};
 
 use crate::args::{FilterArguments, RangeArguments, StoreArguments, ZoneArguments};
+use crate::liveness::{self, Finality};
 use crate::marks::StoreMarks;
+use crate::runs::Run;
 use crate::selection::Selection;
 
 /// A question with the stores it is put to.
@@ -23,7 +25,9 @@ pub(crate) struct Question {
     pub(crate) zone: TimeZone,
     /// The range of time.
     pub(crate) range: Range,
-    selection: Selection,
+    /// How far answers are final.
+    pub(crate) finality: Finality,
+    pub(crate) selection: Selection,
 }
 
 impl Question {
@@ -37,9 +41,21 @@ impl Question {
     ) -> anyhow::Result<Self> {
         let zone = zone(&range.zone)?;
         let selection = Selection::new(filter)?;
-        let snapshot = Snapshot::open(&stores(named))?;
+        let (snapshot, finality) = liveness::open(&stores(named))?;
         let range = Range::new(range, &zone, &snapshot)?;
-        Ok(Self { snapshot, zone, range, selection })
+        let mut question = Self { snapshot, zone, range, finality, selection };
+        let expressions = filter.expressions.iter().map(|text| question.expression(text));
+        let expressions = expressions.collect::<anyhow::Result<Vec<_>>>()?;
+        question.selection.add_expressions(expressions);
+        Ok(question)
+    }
+
+    /// Reads an expression, with times relative to now and to the stores.
+    pub(crate) fn expression(&self, text: &str) -> anyhow::Result<Expression> {
+        let marks = StoreMarks::new(&self.snapshot);
+        let (now, zone) = (SystemClock.now(), self.zone.clone());
+        let context = when::Context { now, zone, since: self.range.since, marks: Some(&marks) };
+        Ok(Expression::parse(text, &context)?)
     }
 
     /// The records of the range that pass the filter, oldest first.
@@ -63,7 +79,7 @@ pub(crate) fn stores(named: &StoreArguments) -> Cow<'_, [PathBuf]> {
 }
 
 /// The zone of `--tz` or `--utc`, else the default one.
-fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
+pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
     match arguments.utc {
         true => Ok(TimeZone::UTC),
         false => named_zone(arguments.zone.as_deref()),
@@ -96,6 +112,17 @@ impl Range {
         let marks = StoreMarks::new(snapshot);
         let now = SystemClock.now();
         let context = |since| when::Context { now, zone: zone.clone(), since, marks: Some(&marks) };
+        let named = Self::of_words(arguments, context)?;
+        let Some(text) = &arguments.run else { return Ok(named) };
+        let run = Run::named(text, &context(None), &marks)?.interval();
+        Ok(named.within(run))
+    }
+
+    /// The interval that the words for times name.
+    fn of_words<'c>(
+        arguments: &RangeArguments,
+        context: impl Fn(Option<Timestamp>) -> when::Context<'c>,
+    ) -> anyhow::Result<Self> {
         if let Some(text) = &arguments.within {
             let interval = when::parse_interval(text, &context(None))?;
             return Ok(Self { since: Some(interval.start), until: Some(interval.end) });
@@ -120,20 +147,22 @@ impl Range {
         Ok(Self { since, until })
     }
 
+    /// What of it lies in another interval, of which [`Timestamp::MAX`] as the end is none.
+    fn within(self, other: std::ops::Range<Timestamp>) -> Self {
+        let end = (other.end < Timestamp::MAX).then_some(other.end);
+        let until = self.until.into_iter().chain(end).min();
+        Self { since: self.since.max(Some(other.start)), until }
+    }
+
     /// Whether the store's records cover the interval: none of it lies before the first record or
     /// after what is final. An end that is not named is the end of what there is.
-    pub(crate) fn is_covered(&self, report: &Report) -> bool {
-        let coverage = &report.coverage;
+    pub(crate) fn is_covered(&self, coverage: &Coverage, finality: &Finality) -> bool {
         let begins = match (self.since, coverage.first) {
             (Some(since), Some(first)) => since >= first,
             (Some(_), None) => false,
             (None, _) => true,
         };
-        // Where no writer is left, the store tells nothing about what came after its last record.
-        let end = match coverage.watermark {
-            Some(Timestamp::MAX) => coverage.last.map(|last| last.saturating_add_micros(1)),
-            watermark => watermark,
-        };
+        let end = finality.end(coverage);
         let ends = self.until.is_none_or(|until| end.is_some_and(|end| until <= end));
         begins && ends
     }

@@ -1,12 +1,16 @@
 //! From the words of the command line to a filter of the reader: levels, types, workers, requests,
-//! text.
+//! addresses, text.
+
+mod network;
 
 use anyhow::Context as _;
-use logq_format::{LevelSet, Record, RequestId, TypeSet, WorkerId};
+use logq_format::{Event, LevelSet, Record, RecordType, RequestId, TypeSet, WorkerId};
+use logq_query::Expression;
 use logq_query::words::{self, Types};
 use logq_reader::{Filter, Row};
 use regex::{Regex, RegexBuilder};
 
+use self::network::Network;
 use crate::args::FilterArguments;
 
 /// Which records are wanted, apart from time.
@@ -15,6 +19,7 @@ pub(crate) struct Selection {
     types: TypeSet,
     workers: Option<Vec<Option<WorkerId>>>,
     requests: Option<Vec<RequestId>>,
+    expression: Option<Expression>,
     predicate: Option<Box<Predicate>>,
 }
 
@@ -29,18 +34,32 @@ impl Selection {
         };
         let workers = arguments.workers.iter().map(|word| words::worker(word));
         let requests = arguments.requests.iter().map(|word| words::request(word));
+        let networks = arguments.addresses.iter().map(|word| Network::new(word));
         let workers: Vec<_> = workers.collect::<Result<_, _>>()?;
         let requests: Vec<_> = requests.collect::<Result<_, _>>()?;
+        let networks: Vec<_> = networks.collect::<Result<_, _>>()?;
+        let mut wanted_types = types.as_ref().map_or(TypeSet::ALL, Types::set);
+        if !networks.is_empty() {
+            // No other records have an address.
+            let requests = TypeSet::EMPTY.with(RecordType::Request);
+            wanted_types = TypeSet::from_bits(wanted_types.bits() & requests.bits());
+        }
+        let predicate =
+            Late { types: types.filter(Types::is_partial), networks, grep: Grep::new(arguments)? };
         Ok(Self {
             levels: arguments.level.as_deref().map_or(Ok(LevelSet::ALL), words::levels)?,
-            types: types.as_ref().map_or(TypeSet::ALL, Types::set),
+            types: wanted_types,
             workers: (!workers.is_empty()).then_some(workers),
             requests: (!requests.is_empty()).then_some(requests),
-            predicate: predicate(
-                types.filter(Types::is_partial),
-                arguments.grep.as_deref().map(Grep::new).transpose()?,
-            ),
+            expression: None,
+            predicate: predicate.into_predicate(),
         })
+    }
+
+    /// Adds expressions, of which all must hold.
+    pub(crate) fn add_expressions(&mut self, expressions: Vec<Expression>) {
+        let all = self.expression.take().into_iter().chain(expressions);
+        self.expression = all.reduce(Expression::and);
     }
 
     pub(crate) fn filter(&self) -> Filter<'_> {
@@ -49,23 +68,58 @@ impl Selection {
             types: self.types,
             workers: self.workers.clone(),
             requests: self.requests.clone(),
+            expression: self.expression.as_ref(),
             predicate: self.predicate.as_ref().map(|predicate| {
                 let predicate: &(dyn Fn(&Row<'_>) -> bool + Sync) = &**predicate;
                 predicate
             }),
         }
     }
+
+    /// Whether a record is wanted; what the reader finds out by itself when it is given the filter.
+    pub(crate) fn matches(&self, row: &Row<'_>) -> bool {
+        if !self.levels.contains(row.level()) || !self.types.contains(row.record_type()) {
+            return false;
+        }
+        let Ok(record) = row.record() else { return false };
+        let is_wanted_worker = |workers: &Vec<_>| workers.contains(&record.subject(row.origin()));
+        let is_wanted_request =
+            |requests: &Vec<_>| record.request_id().is_some_and(|id| requests.contains(&id));
+        let holds =
+            |expression: &Expression| expression.matches(&record, row.origin(), row.sequence());
+        self.workers.as_ref().is_none_or(is_wanted_worker)
+            && self.requests.as_ref().is_none_or(is_wanted_request)
+            && self.expression.as_ref().is_none_or(holds)
+            && self.predicate.as_ref().is_none_or(|predicate| predicate(row))
+    }
 }
 
-fn predicate(types: Option<Types>, grep: Option<Grep>) -> Option<Box<Predicate>> {
-    if types.is_none() && grep.is_none() {
-        return None;
+/// What only the decoded record tells.
+struct Late {
+    types: Option<Types>,
+    networks: Vec<Network>,
+    grep: Option<Grep>,
+}
+
+impl Late {
+    fn into_predicate(self) -> Option<Box<Predicate>> {
+        if self.types.is_none() && self.networks.is_empty() && self.grep.is_none() {
+            return None;
+        }
+        Some(Box::new(move |row| row.record().is_ok_and(|record| self.matches(row, &record))))
     }
-    Some(Box::new(move |row| {
-        let Ok(record) = row.record() else { return false };
-        let wanted = |types: &Types| types.matches(row.record_type(), record.event_name());
-        types.as_ref().is_none_or(wanted) && grep.as_ref().is_none_or(|grep| grep.matches(&record))
-    }))
+
+    fn matches(&self, row: &Row<'_>, record: &Record<'_>) -> bool {
+        let is_wanted_type = |types: &Types| types.matches(row.record_type(), record.event_name());
+        self.types.as_ref().is_none_or(is_wanted_type)
+            && (self.networks.is_empty() || self.is_wanted_address(record))
+            && self.grep.as_ref().is_none_or(|grep| grep.matches(record))
+    }
+
+    fn is_wanted_address(&self, record: &Record<'_>) -> bool {
+        let Event::Request(request) = &record.event else { return false };
+        request.ip.is_some_and(|ip| self.networks.iter().any(|network| network.contains(ip)))
+    }
 }
 
 /// Finds text in records.
@@ -75,20 +129,49 @@ pub(crate) struct Grep {
 }
 
 impl Grep {
-    /// Compiles an expression; one without upper-case letters matches either case.
-    pub(crate) fn new(pattern: &str) -> anyhow::Result<Self> {
-        let either_case = !pattern.chars().any(char::is_uppercase);
-        let regex = RegexBuilder::new(pattern)
-            .case_insensitive(either_case)
+    /// Compiles the expression of `--grep`; one without upper-case letters matches either case.
+    fn new(arguments: &FilterArguments) -> anyhow::Result<Option<Self>> {
+        let Some(pattern) = arguments.grep.as_deref() else { return Ok(None) };
+        let has_upper_case = match arguments.fixed_strings {
+            true => pattern.chars().any(char::is_uppercase),
+            false => has_upper_case_letter(pattern),
+        };
+        let escaped = arguments.fixed_strings.then(|| regex::escape(pattern));
+        let regex = RegexBuilder::new(escaped.as_deref().unwrap_or(pattern))
+            .case_insensitive(arguments.ignore_case || !has_upper_case)
             .build()
-            .context("cannot read the expression of --grep")?;
-        Ok(Self { regex })
+            .context("cannot read the expression of --grep; -F searches for plain text")?;
+        Ok(Some(Self { regex }))
     }
 
     /// Whether any text of the record matches: url, data, error, properties, DEBUG entries, event.
-    pub(crate) fn matches(&self, record: &Record<'_>) -> bool {
+    fn matches(&self, record: &Record<'_>) -> bool {
         let mut found = false;
         crate::output::for_each_text(record, |text| found = found || self.regex.is_match(text));
         found
+    }
+}
+
+/// Whether an expression asks for an upper-case letter: one that is not part of an escape such as
+/// `\S`, `\W` or `\pL`.
+fn has_upper_case_letter(pattern: &str) -> bool {
+    let mut escaped = false;
+    pattern.chars().any(|c| {
+        let is_letter = !escaped && c.is_uppercase();
+        escaped = !escaped && c == '\\';
+        is_letter
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_no_upper_case_letters() {
+        assert!(has_upper_case_letter("Error"));
+        assert!(has_upper_case_letter(r"\\Error"));
+        assert!(!has_upper_case_letter(r"\Serror\W"));
+        assert!(!has_upper_case_letter("error"));
     }
 }

@@ -17,6 +17,26 @@ pub(crate) fn push(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// Appends `text` as it is: for files and pipes.
+pub(crate) fn push_raw(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends JSON text with what is active escaped in the way of JSON, so that it means the same.
+///
+/// JSON text of one line has such characters in its strings only.
+pub(crate) fn push_json(out: &mut Vec<u8>, json: &str) {
+    for character in json.chars() {
+        if !is_active(character) || character == '\n' {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            super::push(out, format_args!("\\u{unit:04x}"));
+        }
+    }
+}
+
 fn push_char(out: &mut Vec<u8>, character: char) {
     match character {
         '\n' => out.extend_from_slice(b"\\n"),
@@ -33,7 +53,7 @@ fn push_char(out: &mut Vec<u8>, character: char) {
 }
 
 /// Whether a terminal may do something else with a character than show it.
-fn is_active(character: char) -> bool {
+pub(crate) fn is_active(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -78,5 +98,16 @@ mod tests {
         check("a\nb\tc\rd", "a\\nb\\tc\\rd");
         check("user\u{202e}txt.exe\u{200b}", "user\\u{202e}txt.exe\\u{200b}");
         assert_eq!(for_terminal_lines("a\n\u{1b}b"), "a\n\\u{1b}b");
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let text = "\u{9b}31m \u{202e} \u{e0041} \u{7f} plain ü";
+        let json = serde_json::to_string(text).unwrap();
+        let mut out = Vec::new();
+        push_json(&mut out, &json);
+        let escaped = String::from_utf8(out).unwrap();
+        assert!(!escaped.chars().any(is_active), "{escaped}");
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
     }
 }

@@ -1,16 +1,33 @@
-//! `logq [OPTIONS] [STORE...]`: records, or counts of them.
+//! `logq [OPTIONS] [STORE...]`: records, or what can be told of them.
+//!
+//! ```text
+//! arguments ─> question ─┬─> lines      records in the order of time
+//!                        ├─> context    with the records around them
+//!                        ├─> requests   whole requests, one after the other
+//!                        ├─> counts     numbers instead of records
+//!                        └─> runs       the runs of the cluster
+//! ```
 
-use std::io::Write;
-use std::ops::ControlFlow;
+mod context;
+mod counts;
+mod lane;
+mod limits;
+mod lines;
+mod listing;
+mod requests;
 
-use anyhow::Context as _;
-use clap::{Args, ValueEnum};
-use logq_reader::{Field, Order, Query, Report, Snapshot, Tally, Value};
+use anyhow::{Context as _, bail};
+use clap::Args;
+use logq_reader::Report;
 
-use crate::args::{ColorChoice, FilterArguments, RangeArguments, StoreArguments};
-use crate::completeness;
+use self::context::ContextArguments;
+use self::counts::ByField;
+use self::limits::Limits;
+use crate::args::{FilterArguments, OutputArguments, RangeArguments, StoreArguments};
+use crate::completeness::Completeness;
 use crate::exit::Exit;
-use crate::output::{Format, Output, Printer};
+use crate::explain::{self, Stages};
+use crate::output::{Output, Printer};
 use crate::question::Question;
 
 /// What to ask and how to print it.
@@ -33,222 +50,150 @@ pub(crate) struct RecordsArguments {
     #[arg(short, long)]
     reverse: bool,
 
+    /// Stop after N records
+    #[arg(short, long, value_name = "N")]
+    max_count: Option<u64>,
+
+    #[command(flatten)]
+    context: ContextArguments,
+
+    /// Every record of each request that has a record for which this holds, request by request;
+    /// -n, -m and -r are about requests then, and other filters choose among their records
+    #[arg(long, value_name = "EXPR", conflicts_with_all = ["count", "by", "context", "before_context", "after_context"])]
+    request_where: Option<String>,
+
     /// Print only the number of matching records
-    #[arg(short, long, conflicts_with_all = ["lines", "reverse", "by"])]
+    #[arg(short, long, conflicts_with_all = ["lines", "reverse", "max_count", "by", "context", "before_context", "after_context"])]
     count: bool,
 
     /// Print how many matching records have which value
-    #[arg(long, value_name = "FIELD", conflicts_with_all = ["lines", "reverse"])]
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["lines", "reverse", "max_count", "context", "before_context", "after_context"])]
     by: Option<ByField>,
 
-    /// How to print records
-    #[arg(short, long, value_name = "FORMAT", default_value = "short")]
-    output: Format,
+    /// List the runs of the cluster: from each start to the end, or the next start
+    #[arg(long, conflicts_with_all = ["count", "by", "lines", "max_count", "request_where"])]
+    list_runs: bool,
 
-    /// Print stack traces and DEBUG entries in full
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    output: OutputArguments,
 
-    /// When to colour the output
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    color: ColorChoice,
+    /// After JSON, one more line that tells what the answer covers and what it leaves out
+    #[arg(long)]
+    trailer: bool,
 
     /// Do not tell on standard error what is incomplete
     #[arg(short, long)]
     quiet: bool,
+
+    /// Tell on standard error what was looked at, what was not, and how long it took
+    #[arg(long)]
+    explain: bool,
+
+    /// Exit status 0 also when nothing matches
+    #[arg(long)]
+    ok_if_empty: bool,
+
+    /// How many threads to use; 0 for one on each processor
+    #[arg(short = 'j', long, value_name = "N")]
+    threads: Option<usize>,
 }
 
-/// Fields that `--by` counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ByField {
-    #[value(name = "level")]
-    Level,
-    #[value(name = "type")]
-    Type,
-    #[value(name = "statusCode", alias = "status", alias = "statuscode")]
-    StatusCode,
-    #[value(name = "workerId", alias = "worker", alias = "workerid")]
-    WorkerId,
+/// A question, and the way its answer is printed.
+struct Asking<'a> {
+    question: &'a Question,
+    printer: &'a Printer,
+    limits: Limits,
+    stages: &'a Stages,
+}
+
+/// What became of a question.
+struct Answer {
+    /// How many records, or other things that were asked for, were found.
+    found: u64,
+    report: Report,
 }
 
 /// Answers the question on the command line.
 pub(crate) fn run(arguments: &RecordsArguments) -> anyhow::Result<Exit> {
-    let lines = arguments.lines.as_deref().map_or(Ok(Lines::All), Lines::new)?;
-    let question = Question::new(&arguments.stores, &arguments.range, &arguments.filter)?;
-    let (snapshot, query) = (&question.snapshot, question.query());
-    let format = arguments.output;
-    let (found, report) = match (arguments.count, arguments.by) {
-        (true, _) => count(snapshot, &query, format)?,
-        (false, Some(by)) => tally(snapshot, &query, by, format)?,
-        (false, None) => {
-            let zone = question.zone.clone();
-            let printer = Printer::new(format, arguments.color, zone, arguments.verbose);
-            print(snapshot, query, &printer, lines, arguments.reverse)?
-        }
-    };
+    let stages = Stages::new();
+    let limits = Limits::new(arguments.lines.as_deref(), arguments.max_count, arguments.reverse)?;
+    if arguments.trailer && !arguments.output.output.is_json() {
+        bail!("--trailer comes after JSON; add -o json");
+    }
+    use_threads(arguments.threads)?;
+    let question = stages
+        .open
+        .time(|| Question::new(&arguments.stores, &arguments.range, &arguments.filter))?;
+    let printer = Printer::new(&arguments.output, question.zone.clone())?;
+    if arguments.output.verbose && !arguments.explain && !arguments.quiet {
+        explain::tell_interval(question.range, &question.zone);
+    }
+    let mut out = Output::paged(&arguments.output);
+    let asking = Asking { question: &question, printer: &printer, limits, stages: &stages };
+    let answer = asking.answer(arguments, &mut out)?;
+    let completeness = Completeness::new(&answer.report, question.range, &question.finality);
+    if arguments.trailer {
+        // A failure is told by `finish`.
+        let _ = out.write(&printer.framed(&completeness.trailer(answer.found)));
+    }
+    let printed = out.finish()?;
     if !arguments.quiet {
-        completeness::tell(&report);
+        completeness.tell();
     }
-    Ok(completeness::exit(found, &report, &question.range))
-}
-
-/// How many records `--lines` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lines {
-    All,
-    Newest(u64),
-    Oldest(u64),
-}
-
-impl Lines {
-    fn new(text: &str) -> anyhow::Result<Self> {
-        if text == "all" {
-            return Ok(Self::All);
-        }
-        let (oldest, digits) = match text.strip_prefix('+') {
-            Some(digits) => (true, digits),
-            None => (false, text),
-        };
-        let number = digits.parse().with_context(|| {
-            format!("cannot read {text:?} of --lines; expected a number, +number or all")
-        })?;
-        Ok(if oldest { Self::Oldest(number) } else { Self::Newest(number) })
+    if arguments.explain {
+        explain::tell(&answer.report, question.range, &question.zone, &stages);
     }
+    if printed.quit {
+        return Ok(Exit::Success);
+    }
+    Ok(match completeness.exit(answer.found > 0) {
+        Exit::NoMatch | Exit::NotCovered if arguments.ok_if_empty => Exit::Success,
+        exit => exit,
+    })
 }
 
-/// Prints records and answers whether there were any.
-fn print(
-    snapshot: &Snapshot,
-    mut query: Query<'_>,
-    printer: &Printer,
-    lines: Lines,
-    reverse: bool,
-) -> anyhow::Result<(bool, Report)> {
-    // The newest N are found from the end, the oldest N from the beginning; where that is not the
-    // order they are to be printed in, the N lines are kept and turned around.
-    let (order, limit) = match lines {
-        Lines::All if reverse => (Order::Descending, None),
-        Lines::All => (Order::Ascending, None),
-        Lines::Newest(limit) => (Order::Descending, Some(limit)),
-        Lines::Oldest(limit) => (Order::Ascending, Some(limit)),
+/// Uses so many threads, or those that `LOGQ_THREADS` names, or one for each processor.
+fn use_threads(flag: Option<usize>) -> anyhow::Result<()> {
+    let variable = std::env::var("LOGQ_THREADS").ok().filter(|text| !text.is_empty());
+    let threads = match (flag, variable) {
+        (Some(threads), _) => threads,
+        (None, Some(text)) => text
+            .parse()
+            .with_context(|| format!("LOGQ_THREADS is {text:?}; expected a number, 0 for all"))?,
+        (None, None) => return Ok(()),
     };
-    (query.order, query.limit) = (order, limit);
-    let turn = limit.is_some() && (order == Order::Descending) != reverse;
-
-    let mut out = Output::new();
-    let mut kept: Vec<Vec<u8>> = Vec::new();
-    let render = |rows: &logq_reader::Rows<'_>| {
-        let mut text = Vec::with_capacity(rows.len() * 256);
-        if turn {
-            rows.iter().rev().for_each(|row| printer.print(&row, &mut text));
-        } else {
-            rows.iter().for_each(|row| printer.print(&row, &mut text));
-        }
-        text
-    };
-    let report = snapshot.scan(&query, render, |text| {
-        if turn {
-            kept.push(text);
-            return ControlFlow::Continue(());
-        }
-        out.write(&text)
-    })?;
-    for text in kept.into_iter().rev() {
-        if out.write(&text).is_break() {
-            break;
-        }
-    }
-    let found = out.finish()?;
-    Ok((found, report))
+    let threads = threads.min(THREADS_MAX);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("cannot start threads")
 }
 
-fn count(snapshot: &Snapshot, query: &Query<'_>, format: Format) -> anyhow::Result<(bool, Report)> {
-    let (count, report) = snapshot.count(query)?;
-    let text = match format {
-        Format::Json => format!("{{\"count\":{count}}}\n"),
-        Format::Short | Format::Cat => format!("{count}\n"),
-    };
-    let mut out = Output::new();
-    // A failure is told by `finish`.
-    let _ = out.write(text.as_bytes());
-    out.finish()?;
-    Ok((count > 0, report))
-}
+/// More threads than any machine of today has processors.
+const THREADS_MAX: usize = 1024;
 
-fn tally(
-    snapshot: &Snapshot,
-    query: &Query<'_>,
-    by: ByField,
-    format: Format,
-) -> anyhow::Result<(bool, Report)> {
-    let field = match by {
-        ByField::Level => Field::Level,
-        ByField::Type => Field::Type,
-        ByField::StatusCode => Field::StatusCode,
-        ByField::WorkerId => Field::WorkerId,
-    };
-    let (tally, report) = snapshot.tally(query, field)?;
-    let mut text = Vec::new();
-    for (value, count) in merged(&tally) {
-        match format {
-            Format::Json => {
-                let object = match by {
-                    ByField::Level => serde_json::json!({ "level": value, "count": count }),
-                    ByField::Type => serde_json::json!({ "type": value, "count": count }),
-                    ByField::StatusCode => {
-                        serde_json::json!({ "statusCode": value, "count": count })
-                    }
-                    ByField::WorkerId => serde_json::json!({ "workerId": value, "count": count }),
-                };
-                text.extend_from_slice(object.to_string().as_bytes());
-                text.push(b'\n');
-            }
-            Format::Short | Format::Cat => {
-                let name = match value {
-                    serde_json::Value::String(name) => name,
-                    serde_json::Value::Null => "master".to_owned(),
-                    other => other.to_string(),
-                };
-                // Writing to a vector cannot fail.
-                let _ = writeln!(text, "{count:>12} {name}");
-            }
+impl Asking<'_> {
+    fn answer(&self, arguments: &RecordsArguments, out: &mut Output) -> anyhow::Result<Answer> {
+        let format = arguments.output.output;
+        if arguments.list_runs {
+            return listing::print(self.question, format, out);
         }
-    }
-    let mut out = Output::new();
-    // A failure is told by `finish`.
-    let _ = out.write(&text);
-    out.finish()?;
-    Ok((tally.records > 0, report))
-}
-
-/// The counts by what is printed: types that share a name are added up.
-fn merged(tally: &Tally) -> Vec<(serde_json::Value, u64)> {
-    let mut merged: Vec<(serde_json::Value, u64)> = Vec::new();
-    for (value, count) in &tally.counts {
-        let name = match value {
-            Value::Level(level) => level.as_str().into(),
-            Value::Type(record_type) => record_type.as_str().into(),
-            Value::StatusCode(status) => (*status).into(),
-            Value::WorkerId(worker) => worker.map(logq_format::WorkerId::get).into(),
-            _ => continue,
-        };
-        match merged.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum += count,
-            None => merged.push((name, *count)),
+        if arguments.count {
+            return counts::count(self.question, format, out);
         }
-    }
-    merged
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_counts_are_newest_oldest_or_all() {
-        assert_eq!(Lines::new("5").unwrap(), Lines::Newest(5));
-        assert_eq!(Lines::new("+5").unwrap(), Lines::Oldest(5));
-        assert_eq!(Lines::new("all").unwrap(), Lines::All);
-        assert!(Lines::new("-3").is_err());
+        if let Some(by) = arguments.by {
+            return counts::tally(self.question, by, format, out);
+        }
+        let mut head = Vec::new();
+        self.printer.head(&mut head);
+        // Where nobody reads any more, `finish` tells.
+        let _ = out.write(&head);
+        if let Some(expression) = &arguments.request_where {
+            return requests::print_whole(self, expression, out);
+        }
+        match arguments.context.wanted() {
+            Some(context) => context::print(self, context, out),
+            None => lines::print(self, out),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use logq_reader::{Gap, Snapshot, Summary};
+use logq_reader::{DictionarySummary, Gap, Snapshot, Summary};
 use serde_json::{Value, json};
 
 use crate::args::StoreArguments;
@@ -66,7 +66,10 @@ fn write_page(page: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(page, "segments  {}", summary.segments.len())?;
     for segment in &summary.segments {
         let dictionary = match segment.dictionary {
-            Some(id) => format!("dictionary {id:08x}"),
+            Some(DictionarySummary { id, gain: Some(gain), .. }) => {
+                format!("dictionary {id:08x}: {gain:.2} times smaller with it")
+            }
+            Some(DictionarySummary { id, .. }) => format!("dictionary {id:08x}"),
             None => "no dictionary".to_owned(),
         };
         writeln!(
@@ -175,7 +178,9 @@ fn object(summary: &Summary) -> Value {
                 "path": segment.path.to_string_lossy(),
                 "bytes": segment.bytes,
                 "version": segment.version.map(|version| version.to_string()),
-                "dictionary": segment.dictionary.map(|id| format!("{id:08x}")),
+                "dictionary": segment.dictionary.map(|dictionary| {
+                    json!({ "id": format!("{:08x}", dictionary.id), "gain": dictionary.gain })
+                }),
                 "records": segment.records,
                 "span": span(segment.span),
             })

@@ -12,6 +12,19 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+/// What a user may have set, apart from what the tests set.
+const SETTINGS: [&str; 9] = [
+    "CLICOLOR_FORCE",
+    "LESS",
+    "LOGQ_COLORS",
+    "LOGQ_DIR",
+    "LOGQ_PAGER",
+    "LOGQ_THREADS",
+    "NO_COLOR",
+    "PAGER",
+    "XDG_CONFIG_HOME",
+];
+
 /// A scratch directory to run the command in.
 pub(crate) struct Scratch {
     directory: tempfile::TempDir,
@@ -46,10 +59,11 @@ impl Scratch {
         command
             .args(arguments)
             .current_dir(self.directory.path())
-            .env_remove("LOGQ_DIR")
-            .env_remove("NO_COLOR")
-            .env_remove("CLICOLOR_FORCE")
+            .env("LOGQ_CONFIG", "-")
             .env("LOGQ_TZ", "UTC");
+        for setting in SETTINGS {
+            command.env_remove(setting);
+        }
         command
     }
 

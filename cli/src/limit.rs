@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use logq_directory::{Directory, DirectoryError};
 use logq_rotation::{LogManager, ManagerError, ManagerOptions, OpenError};
 
+use crate::fingerprint;
 use crate::output::escape;
 
 /// How large a store may get that is written to.
@@ -114,10 +115,12 @@ fn tell_new_errors() -> impl Fn(&ManagerError) + Send + Sync {
     let last = Mutex::new(String::new());
     move |error| {
         let message = error.to_string();
+        // Each attempt names a file of its own.
+        let print = fingerprint::of_text(&message);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != message {
+        if *last != print {
             eprintln!("logq: {}", escape::for_terminal_lines(&message));
-            *last = message;
+            *last = print;
         }
     }
 }

@@ -10,12 +10,14 @@
 mod args;
 mod argv;
 mod completeness;
+mod cursors;
 mod damage;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
 mod explain;
 mod fingerprint;
+mod following;
 mod import;
 mod limit;
 mod live_lines;
@@ -60,9 +62,11 @@ fn main() -> std::process::ExitCode {
             Ok(Exit::NotStarted)
         }),
         Some(Verb::Stats(stats)) => verbs::stats::run(&stats),
+        Some(Verb::Tail(tail)) => verbs::tail::run(&tail),
         Some(Verb::Trace(trace)) => verbs::trace::run(&trace),
         Some(Verb::Verify(verify)) => verbs::verify::run(&verify),
         Some(Verb::Workers(workers)) => verbs::workers::run(&workers),
+        Some(Verb::Wait(wait)) => verbs::wait::run(&wait),
         None => verbs::records::run(&arguments.records),
     };
     result.unwrap_or_else(|error| explain(&error)).into()
@@ -77,6 +81,29 @@ fn explain(error: &anyhow::Error) -> Exit {
     if closed_pipe {
         return Exit::ClosedPipe;
     }
-    eprintln!("logq: {}", output::escape::for_terminal_lines(&format!("{error:#}")));
+    eprintln!("logq: {}", output::escape::for_terminal_lines(&with_causes(error)));
     Exit::Error
+}
+
+/// The message of an error with its causes, except for those that it tells itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.is_empty() || told.ends_with(&cause) {
+            return if told.is_empty() { cause } else { told };
+        }
+        format!("{told}: {cause}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let error = anyhow::anyhow!("no space").context("cannot write x: no space");
+        assert_eq!(with_causes(&error), "cannot write x: no space");
+        let error = anyhow::anyhow!("no space").context("cannot write x").context("cannot import");
+        assert_eq!(with_causes(&error), "cannot import: cannot write x: no space");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::verbs;
@@ -30,6 +30,7 @@ Examples:
   logq -S 14:02 -U 14:05 -l error /var/log/shop
   logq -n 20 -g 'timeout|refused' /var/log/shop
   logq --by statusCode -S yesterday /var/log/shop
+  logq -f -w 'status >= 500' /var/log/shop     what comes, in exact order
   logq import --to shop access.log.gz && logq stats shop
   logq run --to shop -- ./server --port 8080
 
@@ -37,14 +38,20 @@ Exit status: 0 records printed, 1 no match, 2 error, 3 incomplete, 4 no match an
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Compare two ranges of time: rates, statuses, latencies, new errors
+    Diff(verbs::diff::DiffArguments),
     /// List what goes wrong, each trouble once: how often, since when, an example
     Errors(verbs::errors::ErrorsArguments),
+    /// Write records, or blocks as they are stored, into files or a pipe
+    Export(verbs::export::ExportArguments),
     /// Turn other logs into records of a store
     Import(verbs::import::ImportArguments),
     /// Show the requests that had begun and not ended at an instant, such as a crash
     Inflight(verbs::inflight::InflightArguments),
     /// Record lines of standard input as they come: CMD | logq ingest STORE
     Ingest(verbs::ingest::IngestArguments),
+    /// Watch the traffic that access logs tell of: summaries, alerts, recovery
+    Monitor(verbs::monitor::MonitorArguments),
     /// Copy what is intact into a new store, and tell what is not
     Repair(verbs::repair::RepairArguments),
     /// Run a program and record what it prints
@@ -60,10 +67,14 @@ pub(crate) enum Verb {
     ///
     /// Headers and the small columns are checked; texts are checked by the questions that read them.
     Stats(verbs::stats::StatsArguments),
+    /// Print the newest records and go on with those that come: logq -f
+    Tail(Box<verbs::tail::TailArguments>),
     /// Show one request as a timeline, with the DEBUG entries of its errors
     Trace(verbs::trace::TraceArguments),
     /// Check every checksum of a store, and tell what fails
     Verify(verbs::verify::VerifyArguments),
+    /// Leave when so many records have come, or when the time is over
+    Wait(verbs::wait::WaitArguments),
     /// Show each process of a cluster: alive, silent, ended and how, started how often
     Workers(verbs::workers::WorkersArguments),
 }
@@ -71,7 +82,8 @@ pub(crate) enum Verb {
 /// Which stores are asked. Each verb that asks has them last.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct StoreArguments {
-    /// Stores (directories) or segments; $LOGQ_DIR or the current directory if none is named
+    /// Stores (directories), segments or a block stream, - for one on standard input; $LOGQ_DIR or
+    /// the current directory if none is named
     #[arg(value_name = "STORE|FILE")]
     pub(crate) stores: Vec<PathBuf>,
 }
@@ -211,6 +223,17 @@ pub(crate) struct OutputArguments {
     pub(crate) no_pager: bool,
 }
 
+/// Arguments as if these words were on the command line, the first of them the command's name: for
+/// verbs that need a part of what others take.
+///
+/// # Errors
+///
+/// As on the command line.
+pub(crate) fn parsed<A: Args>(words: &[&str]) -> anyhow::Result<A> {
+    let matches = A::augment_args(Command::new("logq")).try_get_matches_from(words)?;
+    Ok(A::from_arg_matches(&matches)?)
+}
+
 /// When to colour.
 pub(crate) type ColorChoice = Choice;
 
@@ -227,7 +250,7 @@ pub(crate) enum Choice {
 mod tests {
     use std::path::Path;
 
-    use clap::{Command, CommandFactory as _};
+    use clap::CommandFactory as _;
 
     use super::*;
 

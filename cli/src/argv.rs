@@ -149,7 +149,7 @@ fn with_defaults(mut words: Vec<OsString>, settings: &Settings) -> anyhow::Resul
         let is_set = std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let is_given = |long: &&str| is_given(command, matches, long);
         // The formats of verbs differ.
-        let is_of_another = *key == "output" && place > 1;
+        let is_of_another = *key == "output" && place > 1 && command.get_name() != "tail";
         let Some(is_switch) = is_switch(command, key) else { continue };
         if is_set || is_of_another || is_given(key) || others.iter().any(is_given) {
             continue;

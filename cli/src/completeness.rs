@@ -14,19 +14,21 @@ pub(crate) struct Completeness<'a> {
     report: &'a Report,
     range: Range,
     finality: &'a Finality,
-    /// Where the answer begins not to be final.
+    /// Up to where it should be final.
+    horizon: Option<Timestamp>,
+    /// Where it begins not to be.
     open_from: Option<Timestamp>,
 }
 
 impl<'a> Completeness<'a> {
     /// Judges an answer about `range` by its report and what was known of the writers before it.
     pub(crate) fn new(report: &'a Report, range: Range, finality: &'a Finality) -> Self {
-        // Up to where it should be final: the end of its range, unless that is still to come; or
-        // what there is.
-        let last = report.coverage.last.map(|last| last.saturating_add_micros(1));
-        let horizon = range.until.map(|until| until.min(finality.now)).or(last);
-        let open_from = finality.watermark.filter(|mark| horizon.is_some_and(|end| *mark < end));
-        Self { report, range, finality, open_from }
+        // Up to where it should be final: the end of its range, unless that is still to come; without
+        // one, the last record there is, before which others might still be put.
+        let horizon = range.until.map(|until| until.min(finality.now)).or(report.coverage.last);
+        let is_open = |mark: &Timestamp| horizon.is_some_and(|horizon| *mark < horizon);
+        let open_from = finality.watermark.filter(is_open);
+        Self { report, range, finality, horizon, open_from }
     }
 
     /// The exit status of an answer with or without records.
@@ -45,8 +47,8 @@ impl<'a> Completeness<'a> {
 
     /// The writers that the part which is not final waits for, the slowest first.
     fn holding(&self) -> Vec<&WriterLife> {
-        let end = self.open_from.map(|_| self.range.until.unwrap_or(Timestamp::MAX));
-        end.map_or(Vec::new(), |end| self.finality.holding(end))
+        let horizon = self.horizon.filter(|_| self.open_from.is_some());
+        horizon.map_or(Vec::new(), |horizon| self.finality.holding(horizon))
     }
 
     /// Tells one line for each thing that the answer leaves out.
@@ -179,7 +181,8 @@ fn skipped(gap: &Gap) -> String {
     format!("{path}: bytes {} to {} skipped: {}", gap.range.start, gap.range.end, gap.cause)
 }
 
-fn writer(holder: &Holder) -> String {
+/// Who a writer is, in words.
+pub(crate) fn writer(holder: &Holder) -> String {
     let name = match holder.origin.worker {
         Some(worker) => format!("worker {worker}"),
         None => "the master".to_owned(),

@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Incomplete,
     /// Nothing matched, but the data does not cover the whole interval.
     NotCovered,
+    /// `logq wait`: the time is over.
+    TimedOut,
     /// Nobody reads the output any more.
     ClosedPipe,
     /// `logq run`: as the program ended.
@@ -48,6 +50,8 @@ impl Exit {
             Self::Error => 2,
             Self::Incomplete => 3,
             Self::NotCovered => 4,
+            // As of timeout(1).
+            Self::TimedOut => 124,
             // As if ended by SIGPIPE.
             Self::ClosedPipe => 141,
             Self::Program(code) => code,

@@ -8,6 +8,8 @@ use logq_format::Timestamp;
 use logq_reader::{Coverage, LifeState, Liveness, OpenError, Snapshot, WriterLife};
 use logq_writer::{Clock as _, SystemClock};
 
+use crate::stores;
+
 /// How far the answers of a snapshot are final.
 #[derive(Debug)]
 pub(crate) struct Finality {
@@ -27,9 +29,10 @@ pub(crate) struct Finality {
 ///
 /// As [`Snapshot::open`].
 pub(crate) fn open(stores: &[PathBuf]) -> anyhow::Result<(Snapshot, Finality)> {
-    let snapshot = Snapshot::open(stores)?;
+    let snapshot = stores::open(stores)?;
     let now = SystemClock.now();
-    if snapshot.coverage().holding.is_empty() {
+    // Nobody here appends to what came through a pipe.
+    if snapshot.coverage().holding.is_empty() || stores::is_stream(stores) {
         let watermark = snapshot.coverage().watermark;
         return Ok((snapshot, Finality { now, watermark, living: Vec::new() }));
     }

@@ -23,11 +23,13 @@ mod limit;
 mod live_lines;
 mod liveness;
 mod marks;
+mod monitor;
 mod output;
 mod question;
 mod runs;
 mod selection;
 mod sigbus;
+mod stores;
 mod verbs;
 
 use std::io;
@@ -51,11 +53,14 @@ fn main() -> std::process::ExitCode {
         Some(Verb::Completions(completions)) => verbs::completions::run(&completions),
         #[cfg(feature = "demo")]
         Some(Verb::Demo(demo)) => demo::run(&demo),
+        Some(Verb::Diff(diff)) => verbs::diff::run(&diff),
         Some(Verb::Errors(errors)) => verbs::errors::run(&errors),
+        Some(Verb::Export(export)) => verbs::export::run(&export),
         Some(Verb::Import(import)) => verbs::import::run(&import),
         Some(Verb::Inflight(inflight)) => verbs::inflight::run(&inflight),
         Some(Verb::Ingest(ingest)) => verbs::ingest::run(&ingest),
         Some(Verb::Man(man)) => verbs::man::run(&man),
+        Some(Verb::Monitor(monitor)) => verbs::monitor::run(&monitor),
         Some(Verb::Repair(repair)) => verbs::repair::run(&repair),
         Some(Verb::Run(run)) => verbs::run::run(&run).or_else(|error| {
             explain(&error);

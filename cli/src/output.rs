@@ -29,6 +29,8 @@ use self::message::{Message, Put, error_of, write_error_details};
 use self::template::Template;
 use self::time::{Precision, write_time};
 use crate::args::OutputArguments;
+pub(crate) use csv::{cell as csv_cell, write_line as csv_line};
+pub(crate) use fields::split as split_names;
 pub(crate) use sink::Output;
 pub(crate) use style::{Part, Style};
 
@@ -103,6 +105,11 @@ impl Printer {
             csv_safe: arguments.csv_safe,
             to_terminal: std::io::stdout().is_terminal(),
         })
+    }
+
+    /// The same where the output goes elsewhere than to standard output: nothing is escaped.
+    pub(crate) fn for_programs(self) -> Self {
+        Self { to_terminal: false, ..self }
     }
 
     /// Appends what comes before the first record.

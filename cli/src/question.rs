@@ -39,9 +39,18 @@ impl Question {
         range: &RangeArguments,
         filter: &FilterArguments,
     ) -> anyhow::Result<Self> {
+        Self::of(&stores(named), range, filter)
+    }
+
+    /// The same for these stores, which may be none.
+    pub(crate) fn of(
+        stores: &[PathBuf],
+        range: &RangeArguments,
+        filter: &FilterArguments,
+    ) -> anyhow::Result<Self> {
         let zone = zone(&range.zone)?;
         let selection = Selection::new(filter)?;
-        let (snapshot, finality) = liveness::open(&stores(named))?;
+        let (snapshot, finality) = liveness::open(stores)?;
         let range = Range::new(range, &zone, &snapshot)?;
         let mut question = Self { snapshot, zone, range, finality, selection };
         let expressions = filter.expressions.iter().map(|text| question.expression(text));

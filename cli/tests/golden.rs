@@ -109,7 +109,7 @@ impl File {
                     case.command
                 ));
             }
-            write!(blessed, "{}$ {}\n", case.before, case.command).unwrap();
+            writeln!(blessed, "{}$ {}", case.before, case.command).unwrap();
             for (name, value) in &case.environment {
                 writeln!(blessed, "@ {name}={value}").unwrap();
             }

@@ -156,7 +156,7 @@ fn the_same_trouble_is_listed_once() {
     let slow = ("slow: <n> ms".to_owned(), 1, Value::from("slow: 812 ms"));
     assert_eq!(list(&[]), [stock.clone(), reach.clone()]);
     assert_eq!(list(&["--new"]), [reach.clone(), stock.clone()]);
-    assert_eq!(list(&["-n", "1"]), [stock.clone()]);
+    assert_eq!(list(&["-n", "1"]), std::slice::from_ref(&stock));
     assert_eq!(list(&["-l", "warn"]), [stock, reach, slow]);
 
     let text = scratch.run(&["errors", "store", "-g", "stock", "--utc"]);

@@ -13,6 +13,7 @@
 //! | a block being made | [`BlockBuilder`]; [`StagedRecords`], which many threads fill |
 //! | compression | [`Compressor`], [`Decompressor`], [`Dictionary`] |
 //! | what writers say of themselves and the file | [`Member`], [`Claims`] |
+//! | what stands around segments on their way through a pipe | [`StreamMark`] |
 //! | one record | [`Record`], [`Event`] |
 //! | a record as a line of JSON | [`json`] |
 //!
@@ -66,6 +67,7 @@ mod name;
 mod record;
 mod scan;
 mod shape;
+mod stream;
 mod timestamp;
 
 pub use block::builder::{BlockBuilder, BlockContext};
@@ -91,6 +93,9 @@ pub use record::{
 };
 pub use scan::{Gap, GapCause, Scan, Step, Window, find_block, find_last_block, recover_marker};
 pub use shape::{RecordType, TypeSet};
+pub use stream::{
+    STREAM_MAGIC, STREAM_MARK_LEN, STREAM_WORKERS_MAX, StreamEnd, StreamMark, StreamSelection,
+};
 pub use timestamp::{RFC3339_LEN, Timestamp, TimestampError};
 
 /// Property tests take the same cases in every run; a failure names the seed of its case.

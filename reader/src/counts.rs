@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use logq_format::{Level, RecordType, WorkerId};
+use logq_query::FieldValue;
 
-use crate::tally::{Field, Tally, Value};
+use crate::tally::{Field, Grouping, Groups, Tally, Value};
 
 /// Numbers of records.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +85,13 @@ impl Counts {
     /// The types that occur.
     pub(crate) fn types(&self) -> Vec<(RecordType, u64)> {
         occurring(RecordType::ALL, |record_type| self.types.get(record_type as usize))
+    }
+
+    /// The statuses that occur, as groups.
+    pub(crate) fn into_status_groups(self, grouping: &Grouping<'_>) -> Groups {
+        let statuses = (0..=u16::MAX).zip(self.statuses).filter(|(_, count)| *count > 0);
+        let value = |status: u16| FieldValue::Integer(status.into());
+        Groups::of_counts(grouping, statuses.map(|(status, count)| (value(status), count)))
     }
 
     pub(crate) fn into_tally(self, by: Field) -> Tally {

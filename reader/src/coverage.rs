@@ -120,13 +120,13 @@ impl End {
     fn of(segment: &Segment) -> Option<Self> {
         let head = segment.head().ok()?;
         let mut seek = Seek::new(segment, head);
-        let mut stride = STRIDE_BYTES;
+        let (end, mut stride) = (segment.len_before(), STRIDE_BYTES);
         loop {
-            let from = segment.len().saturating_sub(stride).max(head.start);
+            let from = end.saturating_sub(stride).max(head.start);
             let last_try = from == head.start || stride >= STRIDE_BYTES_MAX;
-            if let Some(start) = seek.first_block(from, segment.len()) {
+            if let Some(start) = seek.first_block(from, end) {
                 let mut hop = Hop::new(segment, head, start);
-                let until = Until { offset: u64::MAX, claims: false, blocks: usize::MAX };
+                let until = Until { offset: end, claims: false, blocks: usize::MAX };
                 let batch = hop.batch(until);
                 let mut claims = batch.pings.iter().rev().map(|ping| &ping.claims);
                 let claims = claims.find(|claims| claims.covered >= start);

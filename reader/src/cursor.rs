@@ -14,7 +14,7 @@ mod resume;
 mod token;
 
 use position::{Extent, HIGHEST, LOWEST, Position, through};
-pub(crate) use resume::{Resume, Stretch};
+pub(crate) use resume::{Resume, Stretch, boundary};
 
 /// A place in an answer, from which a later one goes on: with every record that has not been handed
 /// out, and with none that has.
@@ -24,8 +24,8 @@ pub(crate) use resume::{Resume, Stretch};
 /// when it is there, before the rest. Of a query in descending order the rest are the earlier
 /// records; what was appended meanwhile and is later than the cursor belongs to another answer.
 ///
-/// As text it is a word of letters, digits, `-` and `_`, safe in shells and URLs: up to some 170
-/// characters for one store, most often 100. It names the store, so another one is refused. Texts of
+/// As text it is a word of letters, digits, `-` and `_`, safe in shells and URLs: up to some 200
+/// characters for one store, most often 150. It names the store, so another one is refused. Texts of
 /// this version stay readable.
 ///
 /// # Examples

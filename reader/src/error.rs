@@ -29,6 +29,27 @@ pub enum OpenError {
         /// What is there instead, such as `a directory of 3 other files`.
         holds: String,
     },
+    /// What comes through a pipe cannot be kept until it is read.
+    #[error(
+        "{name}: cannot be kept in a temporary file in {}: {source}; TMPDIR names another place",
+        directory.display()
+    )]
+    Spool {
+        /// The name of the pipe.
+        name: String,
+        /// Where the file was to be.
+        directory: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Block streams were joined that no question can be put to.
+    #[error(
+        "{name}: joins streams of different levels, types or workers; read them one after the other"
+    )]
+    MixedStreams {
+        /// The name of the pipe.
+        name: String,
+    },
     /// The operating system refuses.
     #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {

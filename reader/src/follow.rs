@@ -124,7 +124,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// Everything earlier is final.
     pub watermark: Option<Timestamp>,
-    /// At most how many records wait, whatever the filter says.
+    /// At most how many records wait, whatever the filter says; those that were there in the beginning
+    /// do not count before anything is known of the writers.
     pub records: u64,
 }
 
@@ -317,7 +318,8 @@ impl<'q> Follow<'q> {
     /// stopped, or that nothing is known of the writers.
     pub fn waiting_for(&self) -> Option<Waiting> {
         let records: u64 = self.tracked.iter().map(|tracked| tracked.pending.records()).sum();
-        (records > 0).then(|| Waiting {
+        let is_blind = !self.is_caught_up && self.frontier.rank == LOWEST;
+        (records > 0 || (is_blind && !self.tracked.is_empty())).then(|| Waiting {
             holding: self.coverage.holding.clone(),
             since: self.held_since,
             watermark: self.coverage.watermark,

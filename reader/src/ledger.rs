@@ -216,7 +216,8 @@ impl<'s> Ledger<'s> {
         let mut missing = Vec::new();
         for ((segment, writer), (origin, continuity)) in std::mem::take(&mut self.writers) {
             let Some(store) = self.segments.get(segment).map(Segment::store) else { continue };
-            if self.seen.get(segment).is_some_and(|seen| seen.in_pieces) {
+            let is_selection = self.segments.get(segment).is_some_and(Segment::is_selection);
+            if is_selection || self.seen.get(segment).is_some_and(|seen| seen.in_pieces) {
                 continue;
             }
             let chain = chains.entry((store, writer)).or_insert_with(|| Chain::new(origin));

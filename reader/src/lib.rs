@@ -77,6 +77,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod blocks;
 mod bound;
 mod continuity;
 mod counts;
@@ -106,6 +107,7 @@ mod shelf;
 mod snapshot;
 mod source;
 mod strand;
+mod stream;
 mod summary;
 mod tally;
 mod timeline;
@@ -125,6 +127,7 @@ pub use query::{Filter, Order, Query};
 pub use report::{Cause, Coverage, GAPS_MAX, Gap, Holder, Missing, Report, Statistics};
 pub use rows::{Row, Rows};
 pub use snapshot::Snapshot;
+pub use source::Source;
 pub use summary::{
     BlockCounts, ByteCounts, DictionarySummary, SegmentSummary, Summary, WriterSummary,
 };

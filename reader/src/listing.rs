@@ -40,6 +40,9 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
 /// Opens the segments of a store, the newest one first, so that of each writer's blocks those before
 /// a certain one are seen: where one of a newer segment is, so are all in the older ones.
 ///
+/// Before that their lengths are noted, the oldest one first, and up to there they tell who may still
+/// append: a writer joins the next segment before it leaves one, so each is found in one of them.
+///
 /// A writer may go on in a segment that was created meanwhile; then all are opened again.
 fn open_directory(
     directory: &Path,
@@ -65,13 +68,18 @@ fn open_listed(
     store: usize,
     before: &[Segment],
 ) -> Result<Vec<Segment>, OpenError> {
+    let len = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+    let lens: Vec<u64> = listed.iter().map(len).collect();
     let mut opened = Vec::new();
-    for (index, path) in listed.iter().enumerate().rev() {
+    for ((index, path), len) in listed.iter().enumerate().zip(lens).rev() {
         let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
         // The oldest ones are those that are deleted next.
         let keep = before.len() + index < OPEN_FILES_MAX;
         match FileSource::open(path, access, keep) {
-            Ok(source) => opened.push(Segment::new(path.clone(), store, Box::new(source))),
+            Ok(source) => {
+                let segment = Segment::new(path.clone(), store, Box::new(source));
+                opened.push(segment.with_len_before(len));
+            }
             // Retention has deleted it in this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(refused(path, error)),
@@ -132,7 +140,7 @@ fn check_is_segment(path: &Path, is_file: bool) -> Result<(), OpenError> {
 }
 
 /// What a file is, by its first bytes.
-fn describe(start: &[u8]) -> &'static str {
+pub(crate) fn describe(start: &[u8]) -> &'static str {
     match start {
         [] => "an empty file",
         [0x1F, 0x8B, ..] => "a file compressed with gzip",

@@ -79,6 +79,20 @@ pub enum Cause {
     /// The file has been deleted, or another one has taken its name, before it was read.
     #[error("the file was deleted before it was read")]
     Vanished,
+    /// A block stream ended before its end: the rest of it is missing.
+    #[error("the stream ended early; the rest is missing")]
+    CutShort,
+    /// Where a block stream was made, some of what was selected could not be read.
+    #[error("where the stream was made, {gaps} places were damaged and {records} records missing")]
+    Sender {
+        /// Damaged places.
+        gaps: u64,
+        /// Records that were missing besides.
+        records: u64,
+    },
+    /// Block streams were joined that leave a time between them.
+    #[error("the streams have nothing of the time between them")]
+    NotSelected,
     /// The operating system failed to read it.
     #[error("cannot be read: {0}")]
     Unreadable(String),

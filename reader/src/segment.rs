@@ -9,7 +9,7 @@ use logq_format::{
 };
 
 use crate::report::Cause;
-use crate::source::{Bytes, Source};
+use crate::source::{Bytes, Fetch};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
 const RECOVERY_BYTES: u64 = 1 << 20;
@@ -20,8 +20,12 @@ pub(crate) struct Segment {
     path: PathBuf,
     /// The store it belongs to: writers go on from segment to segment of one store.
     store: usize,
-    source: Box<dyn Source>,
+    source: Box<dyn Fetch>,
+    /// Its length a moment before the snapshot, if that is known.
+    len_before: Option<u64>,
     head: OnceLock<Result<Head, Cause>>,
+    /// Blocks were left out of it on purpose: jumps in sequences mean nothing.
+    is_selection: bool,
 }
 
 /// What the first bytes of a segment tell.
@@ -36,13 +40,29 @@ pub(crate) struct Head {
 }
 
 impl Segment {
-    pub(crate) fn new(path: PathBuf, store: usize, source: Box<dyn Source>) -> Self {
-        Self { path, store, source, head: OnceLock::new() }
+    pub(crate) fn new(path: PathBuf, store: usize, source: Box<dyn Fetch>) -> Self {
+        let (len_before, head) = (None, OnceLock::new());
+        Self { path, store, source, len_before, head, is_selection: false }
+    }
+
+    /// The same segment, which had this length a moment before.
+    pub(crate) fn with_len_before(self, len: u64) -> Self {
+        Self { len_before: Some(len), ..self }
     }
 
     /// The same segment, whose first bytes have been read before.
     pub(crate) fn with_head(self, head: Result<Head, Cause>) -> Self {
         Self { head: OnceLock::from(head), ..self }
+    }
+
+    /// The same segment, of which blocks were left out on purpose.
+    pub(crate) fn selected(self) -> Self {
+        Self { is_selection: true, ..self }
+    }
+
+    /// Whether blocks were left out of it on purpose, so that jumps in sequences mean nothing.
+    pub(crate) fn is_selection(&self) -> bool {
+        self.is_selection
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,13 +86,18 @@ impl Segment {
         self.store
     }
 
-    pub(crate) fn source(&self) -> &dyn Source {
+    pub(crate) fn source(&self) -> &dyn Fetch {
         self.source.as_ref()
     }
 
     /// The number of bytes when the snapshot was taken.
     pub(crate) fn len(&self) -> u64 {
         self.source.len()
+    }
+
+    /// The number of bytes a moment before; see [`crate::listing`].
+    pub(crate) fn len_before(&self) -> u64 {
+        self.len_before.unwrap_or(u64::MAX).min(self.len())
     }
 
     /// What the first bytes tell; read once. An error concerns the whole segment.

@@ -1,5 +1,6 @@
 //! A store as it was at one moment.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -16,12 +17,14 @@ use crate::ledger::Ledger;
 use crate::listing;
 use crate::plan::{Plan, Slice};
 use crate::query::Query;
-use crate::report::{Coverage, Report};
+use crate::report::{Coverage, Gap, Report};
 use crate::rows::{Blocks, Key, Rows};
 use crate::run::{Sink, run};
 use crate::scale::SCAN_PACE;
 use crate::segment::Segment;
 use crate::select::{Receiver, Selection};
+use crate::source::{Given, Source};
+use crate::stream::{Received, Selected, receive};
 use crate::summary::{self, Summary};
 use crate::tally::{self, Field, Grouping, Groups, Tally};
 use crate::timeline::{Timeline, times};
@@ -37,6 +40,10 @@ pub struct Snapshot {
     /// How many stores were opened; some may be empty.
     stores: usize,
     coverage: OnceLock<Coverage>,
+    /// What the stream was made of that all of it came from.
+    selection: Option<Selected>,
+    /// What is known to be damaged or missing and is in no segment.
+    gaps: Vec<Gap>,
 }
 
 impl Snapshot {
@@ -61,9 +68,43 @@ impl Snapshot {
         Self::of_segments(segments.into_iter().enumerate().map(segment).collect())
     }
 
+    /// A store whose segments are wherever their sources get them, in their order, each with the name
+    /// by which reports call it.
+    pub fn of_sources(
+        segments: impl IntoIterator<Item = (impl Into<PathBuf>, Box<dyn Source>)>,
+    ) -> Self {
+        let segments = segments.into_iter();
+        let segments =
+            segments.map(|(name, source)| Segment::new(name.into(), 0, Box::new(Given(source))));
+        Self::of_segments(segments.collect())
+    }
+
+    /// The stores that come through a pipe: a block stream that [`Self::blocks`] wrote, plain
+    /// segments, or several of them one after the other.
+    ///
+    /// All of it is read at once and kept in a temporary file without a name; memory is bounded by
+    /// one block. `name` is what reports call the pipe. Of a block stream only what was selected can
+    /// be asked for, so every question is confined to that. A stream that ends early is told as a
+    /// gap.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the reader does, where the temporary file cannot be written, where what comes is
+    /// something else, and where streams are joined that were selected by different levels, types or
+    /// workers.
+    pub fn of_stream(name: &str, reader: impl Read) -> Result<Self, OpenError> {
+        let Received { segments, stores, selection, gaps } = receive(name, reader)?;
+        Ok(Self { stores, selection, gaps, ..Self::of_segments(segments) })
+    }
+
     pub(crate) fn of_segments(segments: Vec<Segment>) -> Self {
         let stores = segments.last().map_or(1, |segment| segment.store() + 1);
-        Self { segments, stores, coverage: OnceLock::new() }
+        let (coverage, selection, gaps) = (OnceLock::new(), None, Vec::new());
+        Self { segments, stores, coverage, selection, gaps }
+    }
+
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// Whether there are no segments.
@@ -73,7 +114,13 @@ impl Snapshot {
 
     /// How far answers are final. Costs a look at the first and the last blocks, once.
     pub fn coverage(&self) -> &Coverage {
-        self.coverage.get_or_init(|| coverage(&self.segments))
+        self.coverage.get_or_init(|| {
+            let found = coverage(&self.segments);
+            let Some(selection) = &self.selection else { return found };
+            let (from, until) = selection.covered().unzip();
+            // Whoever made the stream knew how far its writers had come.
+            Coverage { first: from.or(found.first), watermark: until, holding: vec![], ..found }
+        })
     }
 
     /// Finds the records of `query` and hands them out, in order, in slices.
@@ -91,12 +138,12 @@ impl Snapshot {
         map: impl Fn(&Rows<'_>) -> T + Sync,
         fold: impl FnMut(T) -> ControlFlow<()>,
     ) -> Result<Report, ReadError> {
-        let query = &query.narrowed();
+        let query = &self.asked(query);
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
         let resume = Resume::of(&self.segments, self.stores, query)?;
         let decoder = self.decoder(query, &wanted, &workspaces, &resume);
-        let mut ledger = Ledger::new(&self.segments, times(query));
+        let mut ledger = self.ledger(query);
         resume.gaps.iter().for_each(|gap| ledger.gap(gap.clone()));
         let mut plan = Plan::new(&self.segments, query, &wanted, &resume, ledger);
         let work = |slice: &Slice, limit: usize, sink: Sink<'_, T>| {
@@ -119,7 +166,7 @@ impl Snapshot {
     ///
     /// Fails where the query's own cursor does not fit; see [`CursorError`].
     pub fn cursors(&self, query: &Query<'_>) -> Result<Cursors, CursorError> {
-        let query = query.narrowed();
+        let query = self.asked(query);
         Resume::of(&self.segments, self.stores, &query)?;
         let stores = Stores::of(&self.segments, self.stores);
         let extents = stores.extents(&self.segments);
@@ -167,6 +214,10 @@ impl Snapshot {
         let mut query = query.clone();
         let types = query.filter.types.bits() & grouping.types().bits();
         query.filter.types = TypeSet::from_bits(types);
+        if grouping.is_by_status() {
+            let (counts, report) = self.counts(&query, tally::By::StatusCode)?;
+            return Ok((counts.into_status_groups(grouping), report));
+        }
         self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))
     }
 
@@ -181,7 +232,7 @@ impl Snapshot {
         let workspaces = Workspaces::default();
         let resume = Resume::all(self.segments.len(), query.order);
         let decoder = self.decoder(&query, &wanted, &workspaces, &resume);
-        let ledger = Ledger::new(&self.segments, times(&query)).with_survey();
+        let ledger = self.ledger(&query).with_survey();
         let mut plan = Plan::new(&self.segments, &query, &wanted, &resume, ledger);
         let counts = tally::count(&mut plan, &decoder, tally::By::Kind)?;
         Ok(summary::summary(&self.segments, plan.into_ledger(), counts, self.coverage().clone()))
@@ -196,16 +247,40 @@ impl Snapshot {
         query: &Query<'_>,
         count: impl FnOnce(&mut Plan<'_, '_>, &Decoder<'_, '_>) -> Result<T, ReadError>,
     ) -> Result<(T, Report), ReadError> {
-        let query = &query.narrowed();
+        let query = &self.asked(query);
         let wanted = Wanted::new(query);
         let workspaces = Workspaces::default();
         let resume = Resume::of(&self.segments, self.stores, query)?;
         let decoder = self.decoder(query, &wanted, &workspaces, &resume);
-        let mut ledger = Ledger::new(&self.segments, times(query));
+        let mut ledger = self.ledger(query);
         resume.gaps.iter().for_each(|gap| ledger.gap(gap.clone()));
         let mut plan = Plan::new(&self.segments, query, &wanted, &resume, ledger);
         let counts = count(&mut plan, &decoder)?;
         Ok((counts, plan.into_ledger().finish(self.coverage().clone())))
+    }
+
+    /// A question as it is put to the segments: confined to what its expression allows and to what
+    /// the stream was made of.
+    pub(crate) fn asked<'q>(&self, query: &Query<'q>) -> Query<'q> {
+        let query = query.narrowed();
+        match &self.selection {
+            Some(selection) => selection.confine(query),
+            None => query,
+        }
+    }
+
+    /// Collects the report of an answer.
+    pub(crate) fn ledger(&self, query: &Query<'_>) -> Ledger<'_> {
+        let times = times(query);
+        let mut ledger = Ledger::new(&self.segments, times);
+        let concerns = |gap: &&Gap| {
+            let meets = |(from, to): (logq_format::Timestamp, logq_format::Timestamp)| {
+                times.meets(from.as_micros(), to.as_micros())
+            };
+            gap.span.is_none_or(meets)
+        };
+        self.gaps.iter().filter(concerns).for_each(|gap| ledger.gap(gap.clone()));
+        ledger
     }
 
     fn decoder<'s, 'q>(

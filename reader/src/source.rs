@@ -1,6 +1,6 @@
 //! Where the bytes of a segment come from.
 //!
-//! Everything above asks a [`Source`] for ranges and does not know whether they are borrowed from
+//! Everything above asks a [`Fetch`] for ranges and does not know whether they are borrowed from
 //! memory, read, or mapped. What the bytes mean is not known here.
 
 use std::fmt::Debug;
@@ -10,12 +10,15 @@ use std::sync::Arc;
 use crate::report::Cause;
 
 mod file;
+mod given;
 mod map;
 
-pub(crate) use file::{Access, FileSource, identity};
+pub(crate) use file::{Access, FileSource, fill, identity, unreadable};
+pub(crate) use given::Given;
+pub use given::Source;
 
 /// The bytes of one segment, as long as it was when the snapshot was taken.
-pub(crate) trait Source: Debug + Send + Sync {
+pub(crate) trait Fetch: Debug + Send + Sync {
     /// The number of bytes.
     fn len(&self) -> u64;
 
@@ -80,7 +83,7 @@ impl Deref for Bytes<'_> {
 }
 
 /// A segment in memory.
-impl Source for Arc<[u8]> {
+impl Fetch for Arc<[u8]> {
     fn len(&self) -> u64 {
         self.as_ref().len() as u64
     }

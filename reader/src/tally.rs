@@ -30,6 +30,8 @@ mod sketch;
 mod slices;
 
 pub use self::grouping::{Dimension, Grouping};
+#[cfg(test)]
+pub(crate) use self::groups::Limits;
 pub use self::groups::{Group, Groups};
 pub use self::sketch::Sketch;
 pub(crate) use self::slices::group;

@@ -6,5 +6,7 @@ mod damage;
 mod equivalence;
 mod expression;
 mod follow;
+mod groups;
 mod sources;
+mod streams;
 mod told;

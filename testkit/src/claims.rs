@@ -15,7 +15,7 @@ pub struct TrueClaims {
     pub offset: u64,
     /// What it claims.
     pub claims: Claims,
-    /// The latest time of any record before `covered`: `now` is this or later.
+    /// The latest time of any block before `covered`. `now` is about those with records only.
     pub latest: Timestamp,
 }
 
@@ -146,7 +146,7 @@ fn verify_writers(blocks: &[(u64, BlockHeader)]) -> Result<(), FalseClaim> {
     Ok(())
 }
 
-/// Checks the claims of one ping; answers the latest time of a record before `covered`.
+/// Checks the claims of one ping; answers the latest time before `covered`.
 fn verify_ping(
     ping: u64,
     claims: &Claims,
@@ -156,10 +156,13 @@ fn verify_ping(
         return Err(FalseClaim::Covered { ping, covered: claims.covered });
     }
     let (before, behind) = blocks.split_at(blocks.partition_point(|(o, _)| *o < claims.covered));
-    let data = before.iter().filter(|(_, header)| header.kind == BlockKind::Data);
-    let latest = data.map(|(_, header)| header.max).max().unwrap_or(Timestamp::MIN);
-    if latest > claims.now {
-        return Err(FalseClaim::Now { ping, now: claims.now, found: latest });
+    let latest = |is_wanted: fn(&BlockHeader) -> bool| {
+        let wanted = before.iter().filter(|(_, header)| is_wanted(header));
+        wanted.map(|(_, header)| header.max).max().unwrap_or(Timestamp::MIN)
+    };
+    let found = latest(|header| header.kind == BlockKind::Data);
+    if found > claims.now {
+        return Err(FalseClaim::Now { ping, now: claims.now, found });
     }
     let mut joined = BTreeSet::new();
     for (block, header) in behind {
@@ -181,7 +184,7 @@ fn verify_ping(
             _ => {}
         }
     }
-    Ok(latest)
+    Ok(latest(|_| true))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "logq-format",
             "logq-directory",
+            "logq-monitor",
             "logq-nodelogs",
             "logq-query",
             "logq-writer",

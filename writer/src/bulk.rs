@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use logq_directory::{Directory, DirectoryError, Draft, NewSegment, SegmentFile};
 use logq_format::{
-    BlockBuilder, BlockHeader, Claims, Compressor, Dictionary, Origin, PushError, Record,
-    SyncMarker, Timestamp, WorkerId,
+    BlockBuilder, BlockContext, BlockFlags, BlockHeader, Claims, Compressor, Dictionary, Origin,
+    PushError, Record, SyncMarker, Timestamp, WorkerId,
 };
 use rayon::prelude::*;
 
-use crate::queue::{Encoding, Pending};
+use crate::queue::Encoding;
 use crate::staging::new_writer_id;
 
 mod lanes;
@@ -35,8 +35,20 @@ pub struct BulkOptions {
     pub dictionary_bytes: usize,
     /// The size at which a segment is published and the next one begun.
     pub segment_bytes_max: u64,
+    /// What numbers mean that are left out between the records of [`BulkWriter::push_as`].
+    pub holes: Holes,
     /// The present: names the segments.
     pub now: Timestamp,
+}
+
+/// What it means that the sequence numbers of a writer skip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// Records were left out on purpose, as by a filter: nothing is missing.
+    #[default]
+    LeftOut,
+    /// Records were lost: readers of the new store tell so, as those of the old one did.
+    Lost,
 }
 
 impl BulkOptions {
@@ -47,6 +59,7 @@ impl BulkOptions {
             compression: true,
             dictionary_bytes: 64 * 1024,
             segment_bytes_max: 256 << 20,
+            holes: Holes::default(),
             now,
         }
     }
@@ -86,6 +99,15 @@ pub enum BulkError {
     Record(#[from] PushError),
 }
 
+/// A block that is to be encoded.
+struct Filled {
+    records: BlockBuilder,
+    origin: Origin,
+    sequence: u64,
+    /// Numbers were left out on purpose before its first record.
+    is_sparse: bool,
+}
+
 /// Writes records with given times into new segments of a store.
 ///
 /// # Examples
@@ -112,7 +134,7 @@ pub struct BulkWriter {
     options: BulkOptions,
     lanes: Lanes,
     /// Full blocks that wait for each other, to be encoded in parallel.
-    full: Vec<Pending<BlockBuilder>>,
+    full: Vec<Filled>,
     dictionary: Option<Dictionary>,
     trained: bool,
     segment: Option<Output>,
@@ -173,7 +195,8 @@ impl BulkWriter {
         record: &Record<'_>,
     ) -> Result<(), BulkError> {
         let mark = self.options.high_water_mark;
-        match self.lanes.push_as(origin, sequence, record, mark, &mut self.full) {
+        let holes = self.options.holes;
+        match self.lanes.push_as((origin, sequence), record, holes, mark, &mut self.full) {
             Ok(()) => self.pushed(),
             Err(PushError::OutOfOrder | PushError::Sequence) => {
                 self.summary.renamed += 1;
@@ -220,7 +243,7 @@ impl BulkWriter {
             None => Ok(0),
         };
         let len = written.map_err(|source| self.write_error(source))?;
-        self.lanes.recycle(full.into_iter().map(|pending| pending.records));
+        self.lanes.recycle(full.into_iter().map(|filled| filled.records));
         if len >= self.options.segment_bytes_max { self.publish() } else { Ok(()) }
     }
 
@@ -230,7 +253,7 @@ impl BulkWriter {
             return;
         }
         let samples: Vec<_> =
-            self.full.iter().flat_map(|pending| pending.records.samples()).collect();
+            self.full.iter().flat_map(|filled| filled.records.samples()).collect();
         self.dictionary = Dictionary::train(&samples, self.options.dictionary_bytes);
     }
 
@@ -300,9 +323,8 @@ impl Output {
     }
 
     /// Encodes blocks in parallel and appends them in order; answers the segment's length.
-    fn append(&mut self, full: &mut [Pending<BlockBuilder>]) -> io::Result<u64> {
-        let blocks: Vec<Vec<u8>> =
-            full.par_iter_mut().map(|pending| self.encode(pending)).collect();
+    fn append(&mut self, full: &mut [Filled]) -> io::Result<u64> {
+        let blocks: Vec<Vec<u8>> = full.par_iter_mut().map(|filled| self.encode(filled)).collect();
         for block in blocks {
             if let Ok(header) = BlockHeader::decode(&block, self.encoding.marker) {
                 self.now = self.now.max(header.max);
@@ -317,13 +339,15 @@ impl Output {
         Ok(self.offset)
     }
 
-    fn encode(&self, pending: &mut Pending<BlockBuilder>) -> Vec<u8> {
+    fn encode(&self, filled: &mut Filled) -> Vec<u8> {
         let lock = || self.compressors.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = lock().pop();
         let mut compressor = spare.unwrap_or_else(|| self.encoding.compressor());
-        let mut block = Vec::with_capacity(pending.records.raw_len() / 2);
-        let context = self.encoding.context(pending);
-        pending.records.finish(&context, &mut compressor, &mut block);
+        let mut block = Vec::with_capacity(filled.records.raw_len() / 2);
+        let (marker, origin, sequence) = (self.encoding.marker, filled.origin, filled.sequence);
+        let flags = if filled.is_sparse { BlockFlags::SPARSE } else { BlockFlags::NONE };
+        let context = BlockContext { marker, origin, sequence, flags, lost: 0 };
+        filled.records.finish(&context, &mut compressor, &mut block);
         lock().push(compressor);
         block
     }
@@ -368,10 +392,4 @@ fn encode_ping(claims: &Claims, origin: Origin, marker: SyncMarker) -> Vec<u8> {
     let mut block = Vec::new();
     claims.encode_ping(origin, claims.now, 0, marker, &mut block);
     block
-}
-
-impl Pending<BlockBuilder> {
-    fn of(builder: BlockBuilder, origin: Origin, sequence: u64) -> Self {
-        Self { records: builder, origin, sequence, lost: 0 }
-    }
 }

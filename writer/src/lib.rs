@@ -90,7 +90,7 @@ mod staging;
 mod transcode;
 mod worker;
 
-pub use bulk::{BulkError, BulkOptions, BulkSummary, BulkWriter};
+pub use bulk::{BulkError, BulkOptions, BulkSummary, BulkWriter, Holes};
 pub use clock::{Clock, SystemClock};
 pub use error::{FlushError, OpenError};
 pub use failure::Failure;

@@ -13,7 +13,7 @@ mod common;
 use common::read;
 use logq_format::{Event, Json, Level, LogSource, Origin, Record, Timestamp, WorkerId, WriterId};
 use logq_testkit::traffic::{TrafficOptions, generate};
-use logq_writer::{BulkOptions, BulkWriter};
+use logq_writer::{BulkOptions, BulkWriter, Holes};
 use proptest::prelude::*;
 
 fn record<'a>(micros: i64, data: &'a str) -> Record<'a> {
@@ -81,6 +81,32 @@ fn identities_are_kept_across_gaps_in_the_sequence() {
     assert_eq!(own.iter().map(|r| r.sequence).collect::<Vec<_>>(), [5, 6, 9, 400]);
     assert!(found.missing.is_empty(), "a sparse sequence is no loss");
     assert!(found.records.iter().all(|r| r.origin.worker == origin.worker));
+}
+
+/// The mark that a sequence skips was set by holes within a block only: a hole that happened to fall
+/// between two blocks was told as a loss.
+#[test]
+fn holes_are_left_out_on_purpose_or_lost_wherever_blocks_end() {
+    let origin = Origin { writer: WriterId(7), worker: WorkerId::new(2) };
+    let missing = |holes: Holes, high_water_mark: usize| {
+        let store = tempfile::tempdir().unwrap();
+        let options = BulkOptions { high_water_mark, holes, ..options() };
+        let mut bulk = BulkWriter::create(store.path(), options).unwrap();
+        // A writer's first number is no hole, whatever it is.
+        for n in 1..=60_u64 {
+            let sequence = 100 + n + n / 10;
+            bulk.push_as(origin, sequence, &record(n as i64, "1")).unwrap();
+        }
+        assert_eq!(bulk.finish().unwrap().renamed, 0);
+        let found = read(store.path());
+        assert_eq!(found.records.len(), 60);
+        found.missing.into_iter().map(|(_, number)| number).collect::<Vec<_>>()
+    };
+    // Blocks of one record, of some, of all.
+    for mark in [1, 20, 50, 100, 200, 1 << 20] {
+        assert!(missing(Holes::LeftOut, mark).is_empty(), "{mark}");
+        assert_eq!(missing(Holes::Lost, mark), [110, 121, 132, 143, 154, 165], "{mark}");
+    }
 }
 
 #[test]

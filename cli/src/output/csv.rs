@@ -12,7 +12,7 @@ fn writer(out: &mut Vec<u8>) -> Writer<&mut Vec<u8>> {
 }
 
 /// Appends one line.
-pub(super) fn write_line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
+pub(crate) fn write_line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
     let mut writer = writer(out);
     // A vector takes everything.
     let _ = writer.write_record(cells.map(String::into_bytes));
@@ -21,7 +21,7 @@ pub(super) fn write_line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>)
 
 /// A value as a cell; null is an empty one. With `guarded`, text that a spreadsheet would calculate
 /// has an apostrophe in front; numbers stay numbers.
-pub(super) fn cell(value: Option<FieldValue<'_>>, guarded: bool) -> String {
+pub(crate) fn cell(value: Option<FieldValue<'_>>, guarded: bool) -> String {
     let text = match &value {
         None | Some(FieldValue::Null) => String::new(),
         Some(value) => value.to_string(),

@@ -131,7 +131,7 @@ fn keys(name: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// The parts between commas that are not within quotes or brackets.
-fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split(text: &str) -> Vec<&str> {
     let (mut quote, mut depth) = (None, 0_usize);
     let is_separator = |c: char| {
         match (quote, c) {
@@ -160,11 +160,11 @@ mod tests {
 
     #[test]
     fn fields_are_those_named_without_those_left_out() {
-        let names = |text: &str| {
+        let names = |text: &str| -> (Vec<String>, Vec<Vec<String>>) {
             let fields = Fields::new(text).unwrap();
             let only =
                 fields.only().map(|only| only.iter().map(|(name, _)| name.clone()).collect());
-            (only.unwrap_or_else(Vec::new), fields.except)
+            (only.unwrap_or_default(), fields.except)
         };
         assert_eq!(names("ts,status,message").0, ["timestamp", "statusCode", "message"]);
         assert_eq!(names("url,bytes,-url").0, ["bytes"]);

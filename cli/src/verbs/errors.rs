@@ -1,5 +1,6 @@
 //! `logq errors`: what goes wrong, each trouble once: how often, since when, and an example.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &ErrorsArguments) -> anyhow::Result<Exit> {
     let others = troubles.others;
     let mut sorted: Vec<_> = troubles.by_fingerprint.into_iter().collect();
     match arguments.new {
-        true => sorted.sort_by(|(_, one), (_, other)| other.first.cmp(&one.first)),
+        true => sorted.sort_by_key(|(_, trouble)| Reverse(trouble.first)),
         false => sorted.sort_by(|(name, one), (other_name, other)| {
             other.count.cmp(&one.count).then_with(|| name.cmp(other_name))
         }),

@@ -4,12 +4,17 @@
 //! arguments ─> question ─┬─> lines      records in the order of time
 //!                        ├─> context    with the records around them
 //!                        ├─> requests   whole requests, one after the other
-//!                        ├─> counts     numbers instead of records
+//!                        ├─> cursors    behind a place, and the place reached
+//!                        ├─> aggregate  numbers instead of records
 //!                        └─> runs       the runs of the cluster
+//! arguments ─> follow            records as they come
+//! arguments ─> aggregate::live   numbers as records come
 //! ```
 
+mod aggregate;
 mod context;
-mod counts;
+mod cursors;
+mod follow;
 mod lane;
 mod limits;
 mod lines;
@@ -20,8 +25,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use logq_reader::Report;
 
+use self::aggregate::{Aggregate, AggregateArguments};
 use self::context::ContextArguments;
-use self::counts::ByField;
+use self::cursors::{CursorArguments, Places};
+use self::follow::FollowArguments;
 use self::limits::Limits;
 use crate::args::{FilterArguments, OutputArguments, RangeArguments, StoreArguments};
 use crate::completeness::Completeness;
@@ -55,23 +62,24 @@ pub(crate) struct RecordsArguments {
     max_count: Option<u64>,
 
     #[command(flatten)]
+    follow: FollowArguments,
+
+    #[command(flatten)]
+    cursors: CursorArguments,
+
+    #[command(flatten)]
     context: ContextArguments,
 
     /// Every record of each request that has a record for which this holds, request by request;
     /// -n, -m and -r are about requests then, and other filters choose among their records
-    #[arg(long, value_name = "EXPR", conflicts_with_all = ["count", "by", "context", "before_context", "after_context"])]
+    #[arg(long, value_name = "EXPR", conflicts_with_all = ["context", "before_context", "after_context"])]
     request_where: Option<String>,
 
-    /// Print only the number of matching records
-    #[arg(short, long, conflicts_with_all = ["lines", "reverse", "max_count", "by", "context", "before_context", "after_context"])]
-    count: bool,
-
-    /// Print how many matching records have which value
-    #[arg(long, value_name = "FIELD", conflicts_with_all = ["lines", "reverse", "max_count", "context", "before_context", "after_context"])]
-    by: Option<ByField>,
+    #[command(flatten)]
+    aggregate: AggregateArguments,
 
     /// List the runs of the cluster: from each start to the end, or the next start
-    #[arg(long, conflicts_with_all = ["count", "by", "lines", "max_count", "request_where"])]
+    #[arg(long, conflicts_with_all = ["lines", "max_count", "request_where"])]
     list_runs: bool,
 
     #[command(flatten)]
@@ -98,11 +106,20 @@ pub(crate) struct RecordsArguments {
     threads: Option<usize>,
 }
 
+impl RecordsArguments {
+    /// The same with `-f`.
+    pub(crate) fn following(mut self) -> Self {
+        self.follow.follow = true;
+        self
+    }
+}
+
 /// A question, and the way its answer is printed.
 struct Asking<'a> {
     question: &'a Question,
     printer: &'a Printer,
     limits: Limits,
+    places: &'a Places,
     stages: &'a Stages,
 }
 
@@ -121,6 +138,16 @@ pub(crate) fn run(arguments: &RecordsArguments) -> anyhow::Result<Exit> {
         bail!("--trailer comes after JSON; add -o json");
     }
     use_threads(arguments.threads)?;
+    arguments.follow.check()?;
+    let aggregate = arguments.aggregate.wanted(arguments.output.output)?;
+    match &aggregate {
+        Some(aggregate) if arguments.follow.follow => {
+            return aggregate::run_live(arguments, aggregate, &stages);
+        }
+        None if arguments.follow.follow => return follow::run(arguments, &stages),
+        _ => {}
+    }
+    let places = Places::new(&arguments.cursors, arguments.output.output)?;
     let question = stages
         .open
         .time(|| Question::new(&arguments.stores, &arguments.range, &arguments.filter))?;
@@ -129,14 +156,19 @@ pub(crate) fn run(arguments: &RecordsArguments) -> anyhow::Result<Exit> {
         explain::tell_interval(question.range, &question.zone);
     }
     let mut out = Output::paged(&arguments.output);
-    let asking = Asking { question: &question, printer: &printer, limits, stages: &stages };
-    let answer = asking.answer(arguments, &mut out)?;
+    let asking =
+        Asking { question: &question, printer: &printer, limits, places: &places, stages: &stages };
+    let answer = asking.answer(arguments, aggregate.as_ref(), &mut out)?;
     let completeness = Completeness::new(&answer.report, question.range, &question.finality);
     if arguments.trailer {
         // A failure is told by `finish`.
         let _ = out.write(&printer.framed(&completeness.trailer(answer.found)));
     }
+    places.show(&mut out);
     let printed = out.finish()?;
+    if !printed.quit {
+        places.keep()?;
+    }
     if !arguments.quiet {
         completeness.tell();
     }
@@ -173,16 +205,18 @@ fn use_threads(flag: Option<usize>) -> anyhow::Result<()> {
 const THREADS_MAX: usize = 1024;
 
 impl Asking<'_> {
-    fn answer(&self, arguments: &RecordsArguments, out: &mut Output) -> anyhow::Result<Answer> {
+    fn answer(
+        &self,
+        arguments: &RecordsArguments,
+        aggregate: Option<&Aggregate>,
+        out: &mut Output,
+    ) -> anyhow::Result<Answer> {
         let format = arguments.output.output;
         if arguments.list_runs {
             return listing::print(self.question, format, out);
         }
-        if arguments.count {
-            return counts::count(self.question, format, out);
-        }
-        if let Some(by) = arguments.by {
-            return counts::tally(self.question, by, format, out);
+        if let Some(aggregate) = aggregate {
+            return aggregate::print(self, aggregate, format, out);
         }
         let mut head = Vec::new();
         self.printer.head(&mut head);
@@ -193,6 +227,7 @@ impl Asking<'_> {
         }
         match arguments.context.wanted() {
             Some(context) => context::print(self, context, out),
+            None if self.places.are_wanted() => cursors::print(self, out),
             None => lines::print(self, out),
         }
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use logq_format::{Origin, PushError, StagedRecords};
-use logq_reader::{Query, Rows, Snapshot};
-use logq_writer::{BulkError, BulkOptions, BulkWriter, Clock as _, SystemClock};
+use logq_reader::{Query, Rows};
+use logq_writer::{BulkError, BulkOptions, BulkWriter, Clock as _, Holes, SystemClock};
 
 use crate::args::StoreArguments;
 use crate::damage;
@@ -44,8 +44,9 @@ Exit status: 0 everything was copied, 2 error, 3 something was damaged or missin
 /// Copies the stores.
 pub(crate) fn run(arguments: &RepairArguments) -> anyhow::Result<Exit> {
     refuse_content(&arguments.to)?;
-    let snapshot = Snapshot::open(&question::stores(&arguments.stores))?;
-    let writer = BulkWriter::create(&arguments.to, BulkOptions::at(SystemClock.now()))?;
+    let snapshot = crate::stores::open(&question::stores(&arguments.stores))?;
+    let options = BulkOptions { holes: Holes::Lost, ..BulkOptions::at(SystemClock.now()) };
+    let writer = BulkWriter::create(&arguments.to, options)?;
     let mut copy = Copy { writer, failure: None };
     let report = snapshot.scan(&Query::default(), Portion::of, |portion| copy.add(&portion))?;
     if let Some(error) = copy.failure {

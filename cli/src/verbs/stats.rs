@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use logq_reader::{DictionarySummary, Gap, Snapshot, Summary};
+use logq_reader::{DictionarySummary, Gap, Summary};
 use serde_json::{Value, json};
 
 use crate::args::StoreArguments;
@@ -33,7 +33,7 @@ pub(crate) enum StatsFormat {
 
 /// Prints the statistics; incomplete if anything is damaged or missing.
 pub(crate) fn run(arguments: &StatsArguments) -> anyhow::Result<Exit> {
-    let snapshot = Snapshot::open(&question::stores(&arguments.stores))?;
+    let snapshot = crate::stores::open(&question::stores(&arguments.stores))?;
     let summary = snapshot.summary()?;
     let text = match arguments.output {
         StatsFormat::Text => page(&summary),

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use logq_reader::{Query, Report, Snapshot};
+use logq_reader::{Query, Report};
 
 use crate::args::StoreArguments;
 use crate::damage;
@@ -45,7 +45,7 @@ enum VerifyFormat {
 /// Checks the stores.
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<Exit> {
     let stores = question::stores(&arguments.stores);
-    let snapshot = Snapshot::open(&stores)?;
+    let snapshot = crate::stores::open(&stores)?;
     let start = Instant::now();
     let mut records = 0;
     // Handing every record out decodes every block down to its last field.

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, Claims, Compressor, Decompressor,
-    Event, FileHeader, HttpVersion, Id, Json, Level, LogSource, Member, Method, Origin,
-    Predecessor, Record, Request, RequestId, Response, Scan, Spine, Step, StoredBlock, SyncMarker,
-    Timestamp, VERSION, Window, WorkerId, WriterId,
+    Event, FileHeader, HttpVersion, Id, Json, Level, LevelSet, LogSource, Member, Method, Origin,
+    Predecessor, Record, Request, RequestId, Response, Scan, Spine, Step, StoredBlock, StreamEnd,
+    StreamMark, StreamSelection, SyncMarker, Timestamp, TypeSet, VERSION, Window, WorkerId,
+    WriterId,
 };
 
 const SPECIFICATION: &str = include_str!("../../FORMAT.md");
@@ -168,4 +169,29 @@ fn the_listings_make_a_whole_segment() {
     }
     assert_eq!(offsets, [256, 360, 487]);
     assert_eq!(scan.offset(), 619);
+}
+
+#[test]
+fn the_marks_of_a_block_stream_are_as_listed() {
+    let begin = StreamMark::Begin(StreamSelection {
+        since: Some(time(0)),
+        until: Some(time(60_000_000)),
+        covered: Some((time(0), time(2501))),
+        levels: LevelSet::at_least(Level::Error),
+        types: TypeSet::from_bits(0x25),
+        workers: Some(vec![None, WorkerId::new(1)]),
+        is_reverse: false,
+    });
+    let image = StreamMark::Image { segment: 2, store: 0 };
+    let bytes = 2 * 128
+        + ["file header", "join", "data"]
+            .map(|name| listing(name).len() as u64)
+            .iter()
+            .sum::<u64>();
+    let end = StreamMark::End(StreamEnd { images: 1, blocks: 2, bytes, gaps: 0, missing: 0 });
+    for (name, mark) in [("begin", begin), ("image", image), ("end", end)] {
+        let expected = listing(&format!("stream {name}"));
+        assert_bytes(&mark.encode(), &expected);
+        assert_eq!(StreamMark::decode(&expected), Ok(mark));
+    }
 }

@@ -167,7 +167,7 @@ impl Resume {
 }
 
 /// Where the first block starts that ends behind `known`, the length of the segment at some time.
-fn boundary(segment: &Segment, known: u64) -> u64 {
+pub(crate) fn boundary(segment: &Segment, known: u64) -> u64 {
     let Ok(head) = segment.head() else { return known };
     if known >= segment.len() {
         return segment.len();
@@ -212,7 +212,10 @@ fn check_stores(
         }
     }
     let is_missing = |id: &Id| !known.segments.iter().any(|(other, _)| other == id);
-    let mut missing: Vec<Id> = of_cursor().map(|extent| extent.store).filter(is_missing).collect();
+    // A store whose segments were all deleted has begun anew with another identity, so only the
+    // present one counts.
+    let present = position.levels.last().into_iter().flat_map(|level| &level.extents);
+    let mut missing: Vec<Id> = present.map(|extent| extent.store).filter(is_missing).collect();
     missing.sort_unstable_by_key(|id| id.0);
     missing.dedup();
     match missing.get(usize::from(known.unborn)) {

@@ -1,14 +1,14 @@
 //! The beginning: from which place on, and what is there already.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 
 use super::deliver::{Outcome, hand_out};
+use super::round::vanished;
 use super::tracked::{Tracked, latest};
 use super::{Delivery, Follow, FollowError, Start, before};
-use crate::cursor::position::{HIGHEST, Position};
+use crate::cursor::position::{HIGHEST, LOWEST, Position};
 use crate::cursor::{Cursor, Cursors, Resume};
 use crate::decoder::Decoder;
 use crate::ledger::Ledger;
@@ -109,6 +109,10 @@ impl Follow<'_> {
             Delivery::Ordered => self.frontier.rank,
             Delivery::Arrival => HIGHEST,
         };
+        if ceiling == LOWEST {
+            // Nothing is known of the writers at this moment.
+            return Ok(Outcome::default());
+        }
         let segments = self.all_segments()?;
         let cursor = Cursor { position: self.position.clone() };
         let query = Query { after: Some(&cursor), ..self.query(ceiling) };
@@ -132,6 +136,9 @@ impl Follow<'_> {
         let cursors = |_: &Slice| cursors.clone();
         let outcome = hand_out(&mut plan, &decoder, None, cursors, map, fold)?;
         let report = plan.into_ledger().finish(crate::Coverage::default());
+        if outcome.stopped.is_none() && self.delivery == Delivery::Ordered {
+            self.track_later(&segments, &resume, ceiling);
+        }
         let parts = self.parts_of(&segments, &resume);
         for (tracked, parts) in self.tracked.iter_mut().zip(parts) {
             tracked.parts = parts;
@@ -147,7 +154,9 @@ impl Follow<'_> {
             None => {
                 self.account.absorb(report);
                 self.advance_below(ceiling);
-                self.collect(ceiling)?;
+                if self.delivery == Delivery::Ordered {
+                    self.tracked.iter_mut().for_each(|tracked| tracked.collect(ceiling));
+                }
                 self.is_caught_up = true;
             }
         }
@@ -171,41 +180,39 @@ impl Follow<'_> {
         self.tracked.iter().map(parts).collect()
     }
 
-    /// Finds the blocks with records that are not final yet.
-    fn collect(&mut self, ceiling: Rank) -> Result<(), FollowError> {
-        if self.delivery == Delivery::Arrival {
-            return Ok(());
-        }
-        if ceiling < HIGHEST {
-            for (store, path, number) in self.later_than(ceiling)? {
-                if let Ok(mut tracked) = Tracked::open(&path, store, number, true) {
-                    tracked.begin(&mut self.account);
-                    if let Some(rank) = before(ceiling) {
-                        tracked.advance(rank);
-                    }
-                    self.track(tracked);
-                }
-            }
-        }
-        for tracked in &mut self.tracked {
-            tracked.collect(ceiling);
-        }
-        Ok(())
-    }
-
-    /// The segments that are not tracked and may hold something that is not final: where a clock was
-    /// ahead by far.
-    fn later_than(&self, ceiling: Rank) -> Result<Vec<(usize, PathBuf, Option<u64>)>, FollowError> {
-        let segments = self.all_segments()?;
+    /// Keeps an eye on the segments that are not tracked and may hold something that is to come and
+    /// not final: where a clock was ahead by far, or a writer was stopped for many rotations.
+    fn track_later(&mut self, segments: &[Segment], resume: &Resume, ceiling: Rank) {
         let is_tracked = |segment: &Segment| {
             let same = |t: &Tracked| t.store == segment.store() && t.path == segment.path();
             self.tracked.iter().any(same)
         };
-        let later = segments.par_iter().filter(|segment| !is_tracked(segment));
-        let later = later.filter(|segment| latest(segment) >= ceiling.0);
-        let name =
-            |segment: &Segment| (segment.store(), segment.path().to_owned(), segment.number());
-        Ok(later.map(name).collect())
+        let is_later = |index: usize, segment: &Segment| {
+            let is_whole = |end: u64| end >= segment.len();
+            let mut of_segment = resume.known.iter().filter(|known| known.segment == index);
+            let last = of_segment.next_back().filter(|known| is_whole(known.range.end));
+            let bound = last.and_then(|known| usize::from(known.bound).checked_sub(1));
+            let handed_out = bound.and_then(|bound| resume.bounds.get(bound)).map(|rank| rank.0);
+            latest(segment) >= ceiling.0.max(handed_out.unwrap_or(ceiling.0))
+        };
+        let later: Vec<_> = segments
+            .par_iter()
+            .enumerate()
+            .filter(|(index, segment)| !is_tracked(segment) && is_later(*index, segment))
+            .map(|(_, segment)| segment)
+            .collect();
+        for segment in later {
+            let (path, store) = (segment.path(), segment.store());
+            // What is gone by now has been read as far as it was final; the rest is lost.
+            match Tracked::open(path, store, segment.number(), true) {
+                Ok(mut tracked) => {
+                    tracked.len = segment.len();
+                    tracked.begin(&mut self.account);
+                    self.track(tracked);
+                }
+                Err(_) => self.account.gap(vanished(path.to_owned())),
+            }
+        }
     }
 
     /// All segments there are: those that are tracked as far as they have been observed.

@@ -11,8 +11,8 @@ use super::deliver::{Arrivals, Outcome, hand_out};
 use super::store::{Kind, Store};
 use super::tracked::Tracked;
 use super::{Delivery, Follow, FollowError, now};
-use crate::cursor::position::{HIGHEST, Position};
-use crate::cursor::{Cursors, Resume, Stretch};
+use crate::cursor::position::{HIGHEST, Level, Position, file_of};
+use crate::cursor::{Cursors, Resume, Stretch, boundary};
 use crate::decoder::Decoder;
 use crate::error::ReadError;
 use crate::finality::Probe;
@@ -30,6 +30,10 @@ use crate::workspace::Workspaces;
 /// The most segments of a store that are kept open because a writer has not said that it leaves
 /// them. What those that are not any more get nevertheless is noticed by their lengths.
 const IDLE_MAX: usize = 16;
+
+/// The most segments that stay open, the newest. There are more only where a writer was stopped for
+/// many rotations; those are opened when they are read.
+const OPEN_FILES_MAX: usize = 200;
 
 /// How often is looked for segments that come while one looks.
 const LOOKS_MAX: usize = 100;
@@ -174,14 +178,36 @@ impl Follow<'_> {
             tracked.skip_to(known);
         }
         tracked.observe(&mut self.account);
+        if known.is_none() {
+            // Most often nothing: the segment is new.
+            tracked.parts = self.parts_known(&tracked);
+        }
         self.track(tracked);
         Ok(())
+    }
+
+    /// What has been handed out of a segment, as the place says that has been reached.
+    fn parts_known(&self, tracked: &Tracked) -> Vec<(u64, Rank)> {
+        let segment = tracked.segment();
+        let Some((store, _)) = segment.identity() else { return Vec::new() };
+        let file = file_of(&segment);
+        let part = |level: &Level| {
+            let extent = level.extents.iter().find(|extent| extent.store == store)?;
+            let end = match extent.known(tracked.number, file) {
+                u64::MAX => tracked.scanned(),
+                known => boundary(&segment, known).min(tracked.scanned()),
+            };
+            (end > 0).then_some((end, level.rank))
+        };
+        self.position.levels.iter().filter_map(part).collect()
     }
 
     /// Keeps a segment among the others.
     pub(super) fn track(&mut self, tracked: Tracked) {
         if let Some(store) = self.stores.get_mut(tracked.store) {
-            store.id = store.id.or(tracked.segment().identity().map(|(store, _)| store));
+            if let Some((id, _)) = tracked.segment().identity() {
+                store.belongs_to(id);
+            }
             store.forget(tracked.number);
         }
         self.tracked.push(tracked);
@@ -362,6 +388,8 @@ impl Follow<'_> {
             kept.push(tracked);
         }
         kept.reverse();
+        let closed = kept.len().saturating_sub(OPEN_FILES_MAX);
+        kept.iter_mut().take(closed).for_each(Tracked::close);
         self.tracked = kept;
         if self.tracked.len() < all {
             self.workspaces = Workspaces::default();
@@ -380,6 +408,6 @@ impl Follow<'_> {
 }
 
 /// What is gone before it was read, or has taken the name of what was there.
-fn vanished(path: std::path::PathBuf) -> Gap {
+pub(super) fn vanished(path: std::path::PathBuf) -> Gap {
     Gap { path, range: 0..0, cause: Cause::Vanished, origin: None, sequences: None, span: None }
 }

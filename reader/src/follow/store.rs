@@ -97,14 +97,21 @@ impl Store {
         self.changed = changed(&self.path);
         let age = self.changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
         self.is_settled = age.is_some_and(|age| age > COARSE);
-        let (kind, names) = match names(&self.path) {
+        let (kind, mut names) = match names(&self.path) {
             Ok(found) => found,
             Err(OpenError::NoSuchPath { .. }) => (Kind::Missing, BTreeMap::new()),
             Err(error) => return Err(error),
         };
         self.kind = kind;
-        let is_gone = |path: &&PathBuf| !names.contains_key(*path);
-        let gone: Vec<_> = self.names.keys().filter(is_gone).cloned().collect();
+        let is_unlisted = |path: &&PathBuf| !names.contains_key(*path);
+        let unlisted: Vec<_> = self.names.keys().filter(is_unlisted).cloned().collect();
+        // A listing may pass over a file while others come and go.
+        let (there, gone): (Vec<_>, Vec<_>) =
+            unlisted.into_iter().partition(|path| fs::symlink_metadata(path).is_ok());
+        for path in there {
+            let number = self.names.get(&path).copied().flatten();
+            names.insert(path, number);
+        }
         let mut new: Vec<_> = names
             .iter()
             .filter(|(path, _)| !self.names.contains_key(*path))
@@ -142,6 +149,15 @@ impl Store {
                 .iter()
                 .max_by_key(|(path, number)| (**number, *path))
                 .is_some_and(|(newest, _)| newest == path)
+    }
+
+    /// Takes note of the identity that a segment tells. After all segments have been deleted, a store
+    /// begins anew with another one.
+    pub(super) fn belongs_to(&mut self, id: Id) {
+        if self.id != Some(id) {
+            self.id = Some(id);
+            self.ends.clear();
+        }
     }
 
     /// Remembers how far a segment was handed out that is not kept open any more.

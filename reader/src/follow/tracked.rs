@@ -27,7 +27,8 @@ pub(super) struct Tracked {
     pub(super) path: PathBuf,
     pub(super) store: usize,
     pub(super) number: u64,
-    file: Arc<File>,
+    /// `None` where there are too many of them.
+    file: Option<Arc<File>>,
     identity: (u64, u64),
     head: Option<Head>,
     /// The bytes that are considered.
@@ -85,7 +86,7 @@ impl Tracked {
             path: path.to_owned(),
             store,
             number: number.unwrap_or(0),
-            file: Arc::new(file),
+            file: Some(Arc::new(file)),
             identity: identity(&metadata),
             head: None,
             len: metadata.len(),
@@ -106,7 +107,7 @@ impl Tracked {
 
     /// The segment as far as it is considered.
     pub(super) fn segment(&self) -> Segment {
-        let source = FileSource::of(&self.path, Arc::clone(&self.file), self.len);
+        let source = FileSource::of(&self.path, self.file.clone(), self.identity, self.len);
         let segment = Segment::new(self.path.clone(), self.store, Box::new(source));
         match &self.head {
             Some(head) => segment.with_head(Ok(head.clone())),
@@ -121,12 +122,29 @@ impl Tracked {
 
     /// Whether the file has another length than is considered.
     pub(super) fn has_grown(&self) -> bool {
-        self.file.metadata().is_ok_and(|metadata| metadata.len() != self.len)
+        self.file_len().is_ok_and(|len| len != self.len)
+    }
+
+    /// Opens the file only to read it from now on.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// How long the file is now. One that is closed and not there any more is as long as it was.
+    fn file_len(&self) -> io::Result<u64> {
+        match &self.file {
+            Some(file) => Ok(file.metadata()?.len()),
+            None => {
+                let found = fs::metadata(&self.path).ok();
+                let same = found.filter(|found| identity(found) == self.identity);
+                Ok(same.map_or(self.len, |found| found.len()))
+            }
+        }
     }
 
     /// Looks how long the file is now; answers whether that has changed.
     pub(super) fn measure(&mut self, account: &mut Account) -> io::Result<bool> {
-        let len = self.file.metadata()?.len();
+        let len = self.file_len()?;
         if len < self.len {
             let cause = Cause::Truncated;
             account.gap(self.gap(len..self.len, cause));

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Ahead, Bytes, Source, map};
+use super::{Ahead, Bytes, Fetch, map};
 use crate::report::Cause;
 
 /// How the bytes of a file are got at.
@@ -52,10 +52,9 @@ impl FileSource {
         })
     }
 
-    /// A file that is open already and of which `len` bytes are to be seen, by positioned reads.
-    pub(crate) fn of(path: &Path, file: Arc<File>, len: u64) -> Self {
-        let (path, identity, access) = (path.to_owned(), (0, 0), Access::Read);
-        Self { path, len, identity, file: Some(file), access }
+    /// A file that was open already and of which `len` bytes are to be seen, by positioned reads.
+    pub(crate) fn of(path: &Path, file: Option<Arc<File>>, identity: (u64, u64), len: u64) -> Self {
+        Self { path: path.to_owned(), len, identity, file, access: Access::Read }
     }
 
     fn reopen(&self) -> Result<File, Cause> {
@@ -89,7 +88,7 @@ impl FileSource {
     }
 }
 
-impl Source for FileSource {
+impl Fetch for FileSource {
     fn len(&self) -> u64 {
         self.len
     }
@@ -112,7 +111,7 @@ impl Source for FileSource {
 }
 
 /// Reads until `buffer` is full or the file ends; says how much there is.
-fn fill(
+pub(crate) fn fill(
     buffer: &mut [u8],
     offset: u64,
     mut read_at: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
@@ -134,7 +133,7 @@ pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-fn unreadable(error: &io::Error) -> Cause {
+pub(crate) fn unreadable(error: &io::Error) -> Cause {
     Cause::Unreadable(error.to_string())
 }
 

@@ -42,11 +42,23 @@ impl From<FieldPath> for Dimension {
 
 impl Grouping<'_> {
     /// The types whose records can belong to a group.
-    pub(crate) fn types(&self) -> TypeSet {
+    pub fn types(&self) -> TypeSet {
         let by = self.by.iter().map(|dimension| dimension.field.types());
         let by = by.reduce(TypeSet::union).unwrap_or(TypeSet::ALL);
         let measured = self.measure.map_or(TypeSet::ALL, FieldPath::types);
         TypeSet::from_bits(by.bits() & measured.bits())
+    }
+
+    /// Whether it is by status and nothing else, which columns of statuses tell at once.
+    pub(crate) fn is_by_status(&self) -> bool {
+        let is_status =
+            |field: &FieldPath| FieldPath::parse("statusCode").is_ok_and(|status| status == *field);
+        match self.by {
+            [Dimension { field, reduce: None }] => {
+                self.edges.is_none() && self.measure.is_none() && is_status(field)
+            }
+            _ => false,
+        }
     }
 
     /// Whether the group of every record of these types is known from its spine.

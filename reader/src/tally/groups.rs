@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use logq_format::Timestamp;
 use logq_query::FieldValue;
 
-use super::grouping::Grouping;
-use super::key::{decode, take};
+use super::grouping::{Classifier, Grouping};
+use super::key::{decode, encode, take};
 use super::sketch::Sketch;
 use crate::rows::Row;
-use crate::tally::grouping::Classifier;
 
 /// So many groups are told apart, and so many if each has quantiles. What belongs to further ones
 /// is counted together.
@@ -63,9 +62,9 @@ struct Cell {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) groups: usize,
-    pub(super) bytes: usize,
+pub(crate) struct Limits {
+    pub(crate) groups: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Cell {
@@ -89,7 +88,11 @@ impl Cell {
         self.sketch.as_ref().map_or(0, |sketch| size_of::<Sketch>() + sketch.bytes())
     }
 
-    fn into_group(self, start: Option<Timestamp>, values: Vec<Option<FieldValue<'static>>>) -> Group {
+    fn into_group(
+        self,
+        start: Option<Timestamp>,
+        values: Vec<Option<FieldValue<'static>>>,
+    ) -> Group {
         let sketch = self.sketch.map(|sketch| *sketch);
         Group { start, values, count: self.count, sketch }
     }
@@ -102,7 +105,7 @@ impl Groups {
         Self::limited(grouping, Limits { groups, bytes: GROUP_BYTES_MAX })
     }
 
-    pub(super) fn limited(grouping: &Grouping<'_>, limits: Limits) -> Self {
+    pub(crate) fn limited(grouping: &Grouping<'_>, limits: Limits) -> Self {
         Self {
             has_start: grouping.edges.is_some(),
             fields: grouping.by.len(),
@@ -116,10 +119,7 @@ impl Groups {
     }
 
     /// The groups of some records: of those that a scan or a follow hands out.
-    pub fn of_rows<'r>(
-        grouping: &Grouping<'_>,
-        rows: impl IntoIterator<Item = Row<'r>>,
-    ) -> Self {
+    pub fn of_rows<'r>(grouping: &Grouping<'_>, rows: impl IntoIterator<Item = Row<'r>>) -> Self {
         let mut classifier = Classifier::new(grouping);
         rows.into_iter().for_each(|row| classifier.add_row(&row));
         classifier.finish()
@@ -129,7 +129,10 @@ impl Groups {
     pub fn absorb(&mut self, other: Self) {
         self.records += other.records;
         let mut cells = other.cells;
-        for (key, index) in other.index {
+        let mut keys: Vec<_> = other.index.into_iter().collect();
+        // In the order in which the groups began, so that the same ones find room each time.
+        keys.sort_unstable_by_key(|(_, index)| *index);
+        for (key, index) in keys {
             if let Some(cell) = cells.get_mut(index) {
                 self.merge(key, std::mem::take(cell));
             }
@@ -160,6 +163,11 @@ impl Groups {
         self.others.iter().map(|(start, cell)| cell.clone().into_group(*start, Vec::new()))
     }
 
+    /// How many records there are of each group, in no particular order.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        self.cells.iter().map(|cell| cell.count)
+    }
+
     /// The groups, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Group> {
         self.index.iter().filter_map(|(key, index)| {
@@ -178,6 +186,22 @@ impl Groups {
     /// Takes the stretch of time off the front of a key.
     fn start(&self, key: &mut &[u8]) -> Option<Timestamp> {
         self.has_start.then(|| Timestamp::from_micros(i64::from_le_bytes(take(key))))
+    }
+
+    /// The groups of one field that were counted already, by its value.
+    pub(crate) fn of_counts(
+        grouping: &Grouping<'_>,
+        counts: impl IntoIterator<Item = (FieldValue<'static>, u64)>,
+    ) -> Self {
+        let mut groups = Self::new(grouping);
+        let mut key = Vec::new();
+        for (value, count) in counts {
+            key.clear();
+            encode(Some(&value), &mut key);
+            let place = groups.place(&key);
+            groups.add(place, count, None);
+        }
+        groups
     }
 
     /// The place of the group with this key, which begins if there is none.
@@ -205,7 +229,7 @@ impl Groups {
                     self.bytes += known.bytes().saturating_sub(before);
                 }
             }
-            None if self.has_room(&key, &cell) => {
+            None if self.has_room(&key) => {
                 self.begin(key, cell);
             }
             None => {
@@ -215,8 +239,10 @@ impl Groups {
         }
     }
 
-    fn has_room(&self, key: &[u8], cell: &Cell) -> bool {
-        let bytes = self.bytes + GROUP_BYTES + key.len() + cell.bytes();
+    /// Whether a new group may begin. Memory only grows, so one that had no room never gets any: no
+    /// group is told with a part of its records.
+    fn has_room(&self, key: &[u8]) -> bool {
+        let bytes = self.bytes.saturating_add(GROUP_BYTES + key.len());
         self.cells.len() < self.limits.groups && bytes <= self.limits.bytes
     }
 

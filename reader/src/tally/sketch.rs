@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 const FEW_MAX: usize = 256;
 
 /// So many bins are kept. They span 32 doublings, such as a microsecond to an hour; of values
-/// further apart the smallest are told as larger than they are.
+/// further apart those near zero are told as further from it than they are.
 const BINS_MAX: usize = 2048;
 
 /// The bits of a number behind those that name its bin: 64 bins have 6 of the 52 bits of a fraction.
@@ -129,13 +129,22 @@ fn count_in<K: Copy>(
     }
 }
 
-/// Joins the lowest bins where there are too many.
+/// Joins the bins nearest to zero with the next ones of the same sign where there are too many.
 fn confine(bins: &mut Vec<(i32, u64)>) {
-    if bins.len() > BINS_MAX {
-        let joined = bins.len() - BINS_MAX;
-        let below: u64 = bins.drain(..joined).map(|(_, count)| count).sum();
-        if let Some((_, count)) = bins.first_mut() {
-            *count += below;
+    while bins.len() > BINS_MAX {
+        let positive = bins.partition_point(|(bin, _)| *bin < 0);
+        let distance = |index: Option<usize>| {
+            let bin = index.and_then(|index| bins.get(index));
+            bin.map_or(u32::MAX, |(bin, _)| bin.unsigned_abs())
+        };
+        let negative = positive.checked_sub(1);
+        let is_positive = distance(Some(positive)) <= distance(negative);
+        let nearest = if is_positive { positive } else { negative.unwrap_or(0) };
+        let (_, count) = bins.remove(nearest);
+        // Behind the one that was removed, or before it.
+        let next = if is_positive { nearest } else { nearest.saturating_sub(1) };
+        if let Some((_, sum)) = bins.get_mut(next) {
+            *sum += count;
         }
     }
 }
@@ -204,7 +213,7 @@ mod tests {
             1 => (rng.f64() * 20.0).exp(),
             2 => (rng.f64() - 0.5) * 1e-3,
             3 => f64::from(rng.u8(..)) - 128.0,
-            _ => (rng.f64() * 20.0 - 10.0).exp() * if rng.bool() { 1.0 } else { -1.0 },
+            _ => (rng.f64() * 10.0 - 5.0).exp() * if rng.bool() { 1.0 } else { -1.0 },
         }
     }
 
@@ -255,20 +264,25 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_greatest_values_stay_exact() {
         let mut sketch = Sketch::default();
+        let value = |power: i32, part: u8| 2_f64.powi(power) * (1.0 + f64::from(part) / 4.0);
         for power in -900..900 {
-            (0..4).for_each(|part| sketch.add(2_f64.powi(power) * (1.0 + f64::from(part) / 4.0)));
+            (0..4).for_each(|part| sketch.add(value(power, part)));
+            sketch.add(-value(power, 0));
         }
-        assert!(sketch.bytes() <= 2 * 16 * BINS_MAX, "{}", sketch.bytes());
-        assert_eq!(sketch.total(), 7200);
-        let greatest = 2_f64.powi(899) * 1.75;
-        assert!((sketch.quantile(100.0).unwrap() / greatest - 1.0).abs() <= 0.01);
-        assert!(sketch.quantile(0.0).unwrap() > 0.0);
+        assert!(sketch.bytes() <= 3 * 16 * BINS_MAX, "{}", sketch.bytes());
+        assert_eq!(sketch.total(), 9000);
+        let near =
+            |percent, right: f64| (sketch.quantile(percent).unwrap() / right - 1.0).abs() <= 0.01;
+        assert!(near(100.0, value(899, 3)) && near(0.0, -value(899, 0)));
+        assert!(near(99.0, value(899 - 22, 1)), "{:?}", sketch.quantile(99.0));
+        let middle = sketch.quantile(50.0).unwrap();
+        assert!(middle > 0.0, "none changes its sign: {middle}");
     }
 
     #[test]
     fn what_is_no_number_is_left_out() {
         let mut sketch = Sketch::default();
-        [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(|value| sketch.add(value));
+        [f64::NAN, f64::INFINITY, f64::NEG_INFINITY].iter().for_each(|value| sketch.add(*value));
         assert_eq!((sketch.total(), sketch.quantile(50.0)), (0, None));
         sketch.add(-0.0);
         assert_eq!(sketch.quantile(50.0).map(f64::is_sign_positive), Some(true));

@@ -8,8 +8,8 @@ use logq_format::{
 };
 use logq_query::{FieldPath, Known};
 
-use super::groups::Groups;
 use super::grouping::{Classifier, Facts as _, Grouping, KindFacts, RowFacts};
+use super::groups::Groups;
 use super::in_portions;
 use crate::decoder::{Decoder, Depth, Findings};
 use crate::error::ReadError;
@@ -18,7 +18,7 @@ use crate::loading::Part;
 use crate::plan::{Plan, Slice};
 use crate::rows::{Blocks, Key, Row};
 use crate::run::{Sink, run};
-use crate::scale::{GROUPS_AT_ONCE, GROUP_PACE};
+use crate::scale::{GROUP_PACE, GROUPS_AT_ONCE};
 use crate::select::{Receiver, Selection};
 use crate::timeline::{BlockRef, Span};
 use crate::twins::twins;

@@ -39,7 +39,7 @@ pub(super) fn lines(snapshot: &Snapshot, query: &Query<'_>) -> (Vec<String>, Rep
 }
 
 /// A query that has something to do with these records.
-fn query<'q>(rng: &mut Rng, records: &[NaiveRecord]) -> Query<'q> {
+pub(super) fn query<'q>(rng: &mut Rng, records: &[NaiveRecord]) -> Query<'q> {
     let mut filter = Filter::default();
     if rng.u8(0..3) == 0 {
         filter.levels = LevelSet::at_least(rng.choice(Level::ALL).unwrap());
@@ -81,7 +81,7 @@ fn range(rng: &mut Rng, records: &[NaiveRecord]) -> (Option<Timestamp>, Option<T
 }
 
 /// What the model answers to a query, its predicate and limit left out.
-fn select<'k>(store: &'k NaiveStore, query: &Query<'_>) -> Vec<&'k NaiveRecord> {
+pub(super) fn select<'k>(store: &'k NaiveStore, query: &Query<'_>) -> Vec<&'k NaiveRecord> {
     let mut found = store.select(&NaiveQuery {
         since: query.since.unwrap_or(Timestamp::MIN),
         until: query.until,

@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastrand::Rng;
-use logq_format::{FILE_HEADER_LEN, Level, LevelSet, Timestamp, WriterId};
+use logq_format::{
+    BlockFlags, Event, FILE_HEADER_LEN, Level, LevelSet, Lifecycle, Origin, Record, Timestamp,
+    WriterId,
+};
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::{NaiveQuery, NaiveRecord, NaiveStore};
 use tempfile::TempDir;
 
-use super::cluster::{Troubles, cluster};
+use super::cluster::{SegmentBuilder, Troubles, Writer, cluster};
 use crate::report::Cause;
 use crate::rows::Rank;
 use crate::{
@@ -417,6 +420,63 @@ fn other_things_than_stores_are_refused_and_notification_is_as_asked() {
     assert_eq!(follow.waiting_for(), None);
     let refused = Notification::Polling(PollingReason::Refused(28)).to_string();
     assert!(refused.contains("max_user_watches"), "{refused}");
+}
+
+/// A writer holds back more than the cursor stands behind, and more segments than are looked into at
+/// first: they were taken for new ones, and all of them came again.
+#[test]
+fn what_a_cursor_stands_behind_does_not_come_again_when_a_slow_writer_leaves() {
+    let writer = |id: u32, time: i64| Writer {
+        origin: Origin { writer: WriterId(id), worker: None },
+        sequence: 0,
+        time,
+    };
+    let mut all = Vec::new();
+    let mut slow_leaves = 0;
+    for number in 1..=25_u32 {
+        let mut segment = SegmentBuilder::new(number.into(), number.into(), None);
+        let mut busy = writer(number, i64::from(number) * 100);
+        segment.join(&busy);
+        let event = Event::Lifecycle(Lifecycle::StartingUp);
+        let records = [0, 1, 2]
+            .map(|n| Record { time: super::cluster::time(busy.time + n), event: event.clone() });
+        segment.block(&mut busy, BlockFlags::NONE, &records);
+        busy.time += 2;
+        segment.sign_of_life(&busy, BlockFlags::LEAVING);
+        if number == 25 {
+            let slow = writer(99, 50);
+            segment.join(&slow);
+            slow_leaves = segment.bytes.len();
+            segment.sign_of_life(&slow, BlockFlags::LEAVING);
+        }
+        all.push((u64::from(number), segment.finish()));
+    }
+    let mut growing = Growing::new(all);
+    while growing.lens.len() < 25 {
+        growing.create();
+        let last = growing.lens.len() - 1;
+        let len = if last == 24 { slow_leaves } else { growing.all[last].1.len() };
+        growing.append(last, len);
+    }
+    let snapshot = crate::Snapshot::open(&[growing.store()]).unwrap();
+    let half = crate::Query { limit: Some(40), ..crate::Query::default() };
+    let cursors = snapshot.cursors(&half).unwrap();
+    let mut cursor = None;
+    let last = |rows: &crate::Rows<'_>| rows.iter().last().map(|row| cursors.after(&row));
+    let fold = |last: Option<Cursor>| {
+        cursor = last.or(cursor.take());
+        ControlFlow::Continue(())
+    };
+    snapshot.scan(&half, last, fold).unwrap();
+    let start = Start::After(cursor.unwrap());
+    let mut follow = Follow::new(&[growing.store()], polled(start, Delivery::Ordered)).unwrap();
+    assert!(ranks(&mut follow).is_empty(), "nothing is final");
+    let waiting = follow.waiting_for().unwrap();
+    assert_eq!(waiting.holding[0].origin.writer, WriterId(99));
+    assert!(waiting.records >= 35);
+    growing.append(24, growing.all[24].1.len());
+    assert_eq!(ranks(&mut follow).len(), 35);
+    assert_eq!(follow.waiting_for(), None);
 }
 
 #[test]

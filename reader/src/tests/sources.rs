@@ -1,10 +1,11 @@
 //! Where the bytes come from does not matter, and what becomes of files meanwhile is told.
 
 use std::fs::{self, File};
-use std::ops::Range;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use super::cluster::{Troubles, cluster};
 use super::equivalence::{check, in_memory, lines};
 use crate::report::Cause;
 use crate::segment::Segment;
-use crate::source::{Access, Ahead, Bytes, FileSource, Source};
+use crate::source::{Access, Fetch, FileSource};
 use crate::{OpenError, Order, Query, Snapshot};
 
 /// Writes segments to a new directory, in reverse, so that its order tells nothing.
@@ -42,27 +43,69 @@ fn by(directory: &Path, access: Access, keep: bool) -> Snapshot {
     Snapshot::of_segments(paths(directory).iter().map(open).collect())
 }
 
-/// A segment that is read one byte at a time.
+/// A segment in memory that answers a byte at a time, and is interrupted now and then.
 #[derive(Debug)]
-struct Trickle(Vec<u8>);
+struct Trickle(Vec<u8>, AtomicU32);
 
-impl Source for Trickle {
+impl crate::Source for Trickle {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
 
-    fn read(&self, range: Range<u64>, mut buffer: Vec<u8>) -> Result<Bytes<'_>, Cause> {
-        buffer.clear();
-        for offset in range {
-            let byte = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset));
-            buffer.extend(byte);
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(7) {
+            return Err(io::ErrorKind::Interrupted.into());
         }
-        Ok(Bytes::Owned(buffer))
+        let byte = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset));
+        Ok(buffer.first_mut().zip(byte).map_or(0, |(room, byte)| {
+            *room = *byte;
+            1
+        }))
+    }
+}
+
+/// A segment in memory that answers all at once.
+#[derive(Debug)]
+struct Memory(Arc<[u8]>);
+
+impl crate::Source for Memory {
+    fn len(&self) -> u64 {
+        self.0.len()
     }
 
-    fn ahead(&self) -> Ahead {
-        Ahead::Costly
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = self.0.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        (&mut &*rest).read(buffer)
     }
+}
+
+/// A segment that is longer than what there is, on a disk that fails somewhere.
+#[derive(Debug)]
+struct Failing(Vec<u8>, u64);
+
+impl crate::Source for Failing {
+    fn len(&self) -> u64 {
+        self.0.len() as u64 + 1000
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if offset + buffer.len() as u64 > self.1 && offset <= self.1 {
+            return Err(io::Error::other("the disk fails"));
+        }
+        let rest = self.0.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        (&mut &*rest).read(buffer)
+    }
+}
+
+fn of_sources<S: crate::Source + 'static>(
+    segments: &[(u64, Vec<u8>)],
+    source: impl Fn(&Vec<u8>) -> S,
+) -> Snapshot {
+    let named = segments.iter().map(|(number, bytes)| {
+        let source: Box<dyn crate::Source> = Box::new(source(bytes));
+        (format!("object {number}"), source)
+    });
+    Snapshot::of_sources(named)
 }
 
 #[test]
@@ -77,11 +120,30 @@ fn all_sources_give_the_same_answers() {
                 check(seed, &segments, &by(scratch.path(), access, keep), true);
             }
         }
-        let trickle = |(_, bytes): &(u64, Vec<u8>)| {
-            Segment::new(PathBuf::new(), 0, Box::new(Trickle(bytes.clone())))
-        };
-        let trickle = Snapshot::of_segments(segments.iter().map(trickle).collect());
-        check(seed, &segments, &trickle, true);
+        check(
+            seed,
+            &segments,
+            &of_sources(&segments, |bytes| Trickle(bytes.clone(), AtomicU32::new(0))),
+            true,
+        );
+        let memory = of_sources(&segments, |bytes| Memory(bytes.as_slice().into()));
+        check(seed, &segments, &memory, true);
+        let all: Vec<u8> = segments.iter().flat_map(|(_, bytes)| bytes).copied().collect();
+        check(seed, &segments, &Snapshot::of_stream("pipe", all.as_slice()).unwrap(), true);
+    }
+}
+
+#[test]
+fn a_source_that_fails_or_ends_early_is_told_by_its_name() {
+    let segments = cluster(31, Troubles::default());
+    let (all, _) = lines(&in_memory(&segments), &Query::default());
+    for fails_at in [0, 300, 1000, u64::MAX / 2] {
+        let failing = of_sources(&segments, |bytes| Failing(bytes.clone(), fails_at));
+        let (found, report) = lines(&failing, &Query::default());
+        assert!(found.iter().all(|line| all.contains(line)), "{fails_at}");
+        assert!(!report.gaps.is_empty(), "{fails_at}");
+        let is_named = |gap: &crate::Gap| gap.path.to_string_lossy().starts_with("object ");
+        assert!(report.gaps.iter().all(is_named), "{:?}", report.gaps);
     }
 }
 
@@ -193,7 +255,7 @@ fn a_panic_of_the_caller_comes_back_to_the_caller() {
 #[test]
 fn a_segment_in_memory_is_shared_not_copied() {
     let bytes: Arc<[u8]> = cluster(3, Troubles::default())[0].1.clone().into();
-    let source: &dyn Source = &bytes;
+    let source: &dyn Fetch = &bytes;
     let read = source.read(10..20, Vec::new()).unwrap();
     assert!(std::ptr::eq(&raw const read[0], &raw const bytes[10]));
     assert_eq!(source.read(bytes.len() - 5..u64::MAX, Vec::new()).unwrap().len(), 5);

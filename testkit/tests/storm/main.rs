@@ -19,9 +19,9 @@ mod record;
 mod referee;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use archive::Archive;
@@ -48,10 +48,20 @@ struct Tally {
     kills: usize,
 }
 
+/// Which storm.
+#[derive(Clone, Copy, Debug)]
+struct Storm {
+    seed: u64,
+    seconds: u64,
+    /// Whether segments are deleted. What a stopped process writes after it has lost its segment may
+    /// be earlier than a watermark, so watermarks are checked where none are.
+    deletes: bool,
+}
+
 impl Tally {
-    fn is_enough(&self) -> bool {
+    fn is_enough(&self, storm: &Storm) -> bool {
         self.rotations >= ROTATIONS_MIN
-            && self.deletions >= DELETIONS_MIN
+            && (self.deletions >= DELETIONS_MIN || !storm.deletes)
             && self.kills >= KILLS_MIN
     }
 
@@ -82,13 +92,14 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// A store of 512 KiB in segments of 32 KiB: each lives for about half a second.
-fn manager(store: &Path, archive: &Arc<Archive>) -> LogManager {
+/// Of segments of 32 KiB. A store of 512 KiB holds each for about half a second.
+fn manager(store: &Path, archive: &Arc<Archive>, storm: &Storm) -> LogManager {
     let archive = Arc::clone(archive);
+    let granularity = if storm.deletes { 16 } else { 10_000 };
     let options = ManagerOptions {
         poll_interval: Duration::from_millis(3),
-        log_size_limit: 512 << 10,
-        granularity: 16,
+        log_size_limit: u64::from(granularity) << 15,
+        granularity,
         dictionary_bytes: 1024,
         free_bytes_min: Some(0),
         on_rotate: Some(Arc::new(move |_| archive.look())),
@@ -100,19 +111,34 @@ fn manager(store: &Path, archive: &Arc<Archive>) -> LogManager {
 #[test]
 fn whatever_was_acknowledged_survives_the_storm() {
     let (seconds, seed) = (number("LOGQ_STORM_SECONDS", 4), number("LOGQ_STORM_SEED", 1));
+    weather(Storm { seed, seconds, deletes: true });
+}
+
+#[test]
+fn nothing_comes_behind_a_watermark_in_the_storm() {
+    // All segments stay, and open.
+    let (seconds, seed) = (2, number("LOGQ_STORM_SEED", 1));
+    weather(Storm { seed, seconds, deletes: false });
+}
+
+/// One storm at a time: they are meant for machines with few cores, too.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn weather(storm: Storm) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     // Shown only if the test fails.
-    println!("LOGQ_STORM_SEED={seed} LOGQ_STORM_SECONDS={seconds}");
+    println!("LOGQ_STORM_SEED={} LOGQ_STORM_SECONDS={}", storm.seed, storm.seconds);
     let scratch = tempfile::tempdir().unwrap();
     let store = scratch.path().join("store");
     let archive = Arc::new(Archive::of(&store));
     let over = AtomicBool::new(false);
     let (herd, tally, onlookers) = std::thread::scope(|scope| {
-        let first = manager(&store, &archive);
+        let first = manager(&store, &archive, &storm);
         archive.look();
-        let watch = || Onlooker::default().watch(&store, &over);
+        let watch = || Onlooker::new(!storm.deletes).watch(&store, &over);
         let onlookers = [(); 2].map(|()| scope.spawn(watch));
         let end = End(&over);
-        let (herd, tally) = rage(&store, &archive, first, seed, seconds);
+        let (herd, tally) = rage(&store, &archive, first, &storm);
         drop(end);
         (herd, tally, onlookers.map(|onlooker| onlooker.join().unwrap()))
     });
@@ -124,20 +150,15 @@ fn whatever_was_acknowledged_survives_the_storm() {
 }
 
 /// Kills, stops and resumes children at random until it was enough; then lets them end in peace.
-fn rage(
-    store: &Path,
-    archive: &Arc<Archive>,
-    first: LogManager,
-    seed: u64,
-    seconds: u64,
-) -> (Herd, Tally) {
-    let mut random = Rng::with_seed(seed);
-    let mut herd = Herd::new(store, seed);
+fn rage(store: &Path, archive: &Arc<Archive>, first: LogManager, storm: &Storm) -> (Herd, Tally) {
+    let mut random = Rng::with_seed(storm.seed);
+    let mut herd = Herd::new(store, storm.seed);
     let mut tally = Tally::default();
     let (mut manager, mut events) = (first, None);
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(seconds) || !tally.is_enough() {
-        assert!(began.elapsed() < PATIENCE + Duration::from_secs(seconds), "{tally:?}");
+    let length = Duration::from_secs(storm.seconds);
+    while began.elapsed() < length || !tally.is_enough(storm) {
+        assert!(began.elapsed() < PATIENCE + length, "{tally:?}");
         tally.note(events.get_or_insert_with(|| manager.events()));
         herd.fill(PROCESSES, THREADS);
         std::thread::sleep(Duration::from_millis(random.u64(1..25)));
@@ -150,7 +171,7 @@ fn rage(
                 // The next manager takes over wherever this one was.
                 manager.close();
                 tally.note(&events.take().unwrap());
-                manager = self::manager(store, archive);
+                manager = self::manager(store, archive, storm);
                 archive.look();
             }
         }

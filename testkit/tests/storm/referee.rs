@@ -70,6 +70,7 @@ fn runs(records: &[Seen]) -> BTreeMap<Author, (u64, u64)> {
 #[derive(Default)]
 pub(crate) struct Onlooker {
     pub(crate) looks: usize,
+    checks_watermark: bool,
     /// What it was told to be missing.
     missing: Numbers,
     /// How far each author had come.
@@ -80,6 +81,10 @@ pub(crate) struct Onlooker {
 }
 
 impl Onlooker {
+    pub(crate) fn new(checks_watermark: bool) -> Self {
+        Self { checks_watermark, ..Self::default() }
+    }
+
     /// Looks at the store again and again.
     pub(crate) fn watch(mut self, store: &Path, over: &AtomicBool) -> Self {
         while !over.load(Ordering::SeqCst) {
@@ -108,7 +113,9 @@ impl Onlooker {
     /// No record is earlier than a watermark that was stated before it came.
     fn check_watermark(&mut self, records: &[Seen]) {
         // The last time of all is stated where no writer was left. Others have come since.
-        let watermark = self.watermark.filter(|watermark| *watermark < Timestamp::MAX);
+        let is_checked =
+            |watermark: &Timestamp| self.checks_watermark && *watermark < Timestamp::MAX;
+        let watermark = self.watermark.filter(is_checked);
         for record in records {
             let next = self.writers.entry(record.writer).or_default();
             if record.sequence >= *next {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use logq_format::{BlockBuilder, Origin, PushError, Record, Timestamp, WorkerId};
 
-use crate::queue::Pending;
+use super::{Filled, Holes};
 use crate::staging::new_writer_id;
 
 /// The most lanes of one worker that are open at once.
@@ -37,28 +37,32 @@ struct Lane {
     first_sequence: u64,
     next_sequence: u64,
     last: Timestamp,
+    /// Whether numbers were left out on purpose right before the block in the making.
+    is_behind_hole: bool,
 }
 
 impl Lane {
     fn new(origin: Origin, builder: BlockBuilder) -> Self {
-        Self { origin, builder, first_sequence: 0, next_sequence: 0, last: Timestamp::MIN }
+        let (first_sequence, next_sequence, last) = (0, 0, Timestamp::MIN);
+        Self { origin, builder, first_sequence, next_sequence, last, is_behind_hole: false }
     }
 
     /// Adds a record with the next sequence number; blocks that are full come back.
     fn push(
         &mut self,
         record: &Record<'_>,
+        is_behind_hole: bool,
         mark: usize,
         spare: &mut Vec<BlockBuilder>,
-        full: &mut Vec<Pending<BlockBuilder>>,
+        full: &mut Vec<Filled>,
     ) -> Result<(), PushError> {
         if self.builder.is_empty() {
-            self.first_sequence = self.next_sequence;
+            (self.first_sequence, self.is_behind_hole) = (self.next_sequence, is_behind_hole);
         }
         match self.builder.push(record) {
             Err(PushError::Full) => {
                 full.extend(self.seal(spare));
-                self.first_sequence = self.next_sequence;
+                (self.first_sequence, self.is_behind_hole) = (self.next_sequence, is_behind_hole);
                 self.builder.push(record)?;
             }
             pushed => pushed?,
@@ -71,12 +75,14 @@ impl Lane {
         Ok(())
     }
 
-    fn seal(&mut self, spare: &mut Vec<BlockBuilder>) -> Option<Pending<BlockBuilder>> {
+    fn seal(&mut self, spare: &mut Vec<BlockBuilder>) -> Option<Filled> {
         if self.builder.is_empty() {
             return None;
         }
         let builder = std::mem::replace(&mut self.builder, spare.pop().unwrap_or_default());
-        Some(Pending::of(builder, self.origin, self.first_sequence))
+        let is_sparse = std::mem::take(&mut self.is_behind_hole);
+        let (origin, sequence) = (self.origin, self.first_sequence);
+        Some(Filled { records: builder, origin, sequence, is_sparse })
     }
 }
 
@@ -87,7 +93,7 @@ impl Lanes {
         worker: Option<WorkerId>,
         record: &Record<'_>,
         mark: usize,
-        full: &mut Vec<Pending<BlockBuilder>>,
+        full: &mut Vec<Filled>,
     ) -> Result<(), PushError> {
         let lanes = self.anonymous.entry(worker).or_default();
         let place = suitable(lanes, record.time).unwrap_or_else(|| {
@@ -95,7 +101,7 @@ impl Lanes {
             lanes.len() - 1
         });
         match lanes.get_mut(place) {
-            Some(lane) => lane.push(record, mark, &mut self.spare, full),
+            Some(lane) => lane.push(record, false, mark, &mut self.spare, full),
             None => Ok(()),
         }
     }
@@ -103,11 +109,11 @@ impl Lanes {
     /// Adds a record to the lane of this writer, if its time and sequence number allow it.
     pub(super) fn push_as(
         &mut self,
-        origin: Origin,
-        sequence: u64,
+        (origin, sequence): (Origin, u64),
         record: &Record<'_>,
+        holes: Holes,
         mark: usize,
-        full: &mut Vec<Pending<BlockBuilder>>,
+        full: &mut Vec<Filled>,
     ) -> Result<(), PushError> {
         if !self.named.contains_key(&origin) {
             if self.named.len() >= NAMED_MAX {
@@ -125,13 +131,19 @@ impl Lanes {
             return Err(PushError::OutOfOrder);
         }
         let skipped = sequence.checked_sub(lane.next_sequence).ok_or(PushError::Sequence)?;
+        // What comes before a writer's first record is no hole.
+        let is_behind_hole = skipped > 0 && lane.next_sequence > 0;
+        if is_behind_hole && holes == Holes::Lost {
+            full.extend(lane.seal(&mut self.spare));
+        }
         lane.builder.skip_sequence(skipped);
         lane.next_sequence = sequence;
-        lane.push(record, mark, &mut self.spare, full)
+        let is_sparse = is_behind_hole && holes == Holes::LeftOut;
+        lane.push(record, is_sparse, mark, &mut self.spare, full)
     }
 
     /// Takes all blocks in the making out.
-    pub(super) fn drain(&mut self) -> Vec<Pending<BlockBuilder>> {
+    pub(super) fn drain(&mut self) -> Vec<Filled> {
         let Self { anonymous, named, spare } = self;
         sealed(anonymous.values_mut().flatten().chain(named.values_mut()), spare)
     }
@@ -147,9 +159,9 @@ impl Lanes {
 fn sealed<'a>(
     lanes: impl Iterator<Item = &'a mut Lane>,
     spare: &mut Vec<BlockBuilder>,
-) -> Vec<Pending<BlockBuilder>> {
+) -> Vec<Filled> {
     let mut sealed: Vec<_> = lanes.filter_map(|lane| lane.seal(spare)).collect();
-    sealed.sort_by_key(|pending| (pending.records.first_time(), pending.origin));
+    sealed.sort_by_key(|filled| (filled.records.first_time(), filled.origin));
     sealed
 }
 
@@ -165,7 +177,7 @@ fn open_lane(
     lanes: &mut Vec<Lane>,
     worker: Option<WorkerId>,
     spare: &mut Vec<BlockBuilder>,
-) -> Option<Pending<BlockBuilder>> {
+) -> Option<Filled> {
     let mut ended = None;
     if lanes.len() >= LANES_MAX
         && let Some((place, _)) = lanes.iter().enumerate().max_by_key(|(_, lane)| lane.last)

@@ -22,10 +22,12 @@ use super::{Answer, Asking, requests};
 use crate::completeness::absorb;
 use crate::output::Output;
 
-/// How many groups are looked up one by one. Looking one up costs about as much as reading 1,500
-/// records on the way, so for a store of five million records the passage is even at 3,000 groups;
-/// with fewer than these, small stores are as quick either way.
-const LOOKED_UP_MAX: u64 = 500;
+/// How many groups are looked up one by one.
+///
+/// Measured on a store of five million records: looking up a group takes 2.5 ms, reading everything
+/// 1.6 s, which is 0.3 µs a record. With 200, both take as long for a store of 1.6 million records,
+/// and at worst half a second is spent in vain.
+const LOOKED_UP_MAX: u64 = 200;
 
 /// The records around those that match.
 #[derive(Args, Clone, Debug)]
@@ -69,9 +71,7 @@ impl ContextArguments {
     /// The context that is asked for, if any is.
     pub(super) fn wanted(&self) -> Option<Context> {
         let both = self.context;
-        if both.or(self.after_context).or(self.before_context).is_none() {
-            return None;
-        }
+        both.or(self.after_context).or(self.before_context)?;
         let before = self.before_context.or(both).unwrap_or(0);
         let after = self.after_context.or(both).unwrap_or(0);
         Some(Context { around: Around { before, after }, by: self.context_by })

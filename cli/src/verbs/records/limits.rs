@@ -18,14 +18,14 @@ pub(crate) struct Limits {
 
 /// What `--lines` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lines {
+pub(super) enum Lines {
     All,
     Newest(u64),
     Oldest(u64),
 }
 
 impl Lines {
-    fn new(text: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(text: &str) -> anyhow::Result<Self> {
         if text == "all" {
             return Ok(Self::All);
         }

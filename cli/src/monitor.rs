@@ -1,0 +1,403 @@
+//! `logq monitor`: sources are read and followed, and what `logq-monitor` concludes is printed.
+//!
+//! ```text
+//!  patterns ─> source ─ tail (file, siblings, ledger) or once ─> pieces ─┐
+//!                                                                        v
+//!  print (text, json) <── drained after each piece <── Monitor <── Input of the source
+//! ```
+//!
+//! One thread reads all sources, the one that is furthest behind in log time first, so that few
+//! seconds are open at a time. When all are read to their ends, it looks at every one again, soon
+//! after something came and five times a second in silence.
+//!
+//! Further sinks take what [`Session::say`] hands to the printer; further kinds of sources are
+//! opened in [`Session::open`].
+
+mod file;
+mod json;
+mod ledger;
+mod notes;
+mod once;
+mod patterns;
+mod print;
+mod siblings;
+mod source;
+mod tail;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use logq_format::Timestamp;
+use logq_monitor::{InputOptions, Monitor, Options, Output};
+use logq_writer::{Clock as _, SystemClock};
+
+use self::ledger::Ledger;
+use self::notes::Notes;
+use self::patterns::Named;
+pub(crate) use self::print::Manner;
+use self::print::Printer;
+use self::source::{Desk, Progress, Source};
+use crate::output::Style;
+
+/// What the command line asks for.
+pub(crate) struct Wish {
+    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) options: Options,
+    pub(crate) input: InputOptions,
+    pub(crate) manner: Manner,
+    pub(crate) style: Style,
+    pub(crate) follows: bool,
+    /// Where to note how far files were read.
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) is_quiet: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// How many times an alert fired.
+    pub(crate) fired: u64,
+    /// Whether every source could be read to its end.
+    pub(crate) is_complete: bool,
+}
+
+/// A processor's share of a piece, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
+/// All of a piece is in memory.
+const PIECE_BYTES_MAX: usize = 4 << 20;
+/// How long to wait before looking again: at first, and after a long silence.
+const WAIT_MIN: Duration = Duration::from_millis(10);
+const WAIT_MAX: Duration = Duration::from_millis(200);
+/// How often the monitor is told the time, while there is always something to read.
+const TICK: Duration = Duration::from_millis(100);
+/// How often patterns are looked at, and the state is written.
+const SELDOM: Duration = Duration::from_secs(1);
+/// A file of a pattern whose name is gone for so long has ended.
+const GONE: Duration = Duration::from_secs(30);
+
+/// Watches the sources until they end or `stop` is set.
+///
+/// # Errors
+///
+/// No source can be read, the state file cannot be read or written, or standard output fails.
+pub(crate) fn run(wish: Wish, stop: &Arc<AtomicBool>) -> anyhow::Result<Ended> {
+    let named = wish.sources.iter().map(|word| Named::parse(word));
+    let named = named.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut session = Session::new(wish, Arc::clone(stop))?;
+    for named in named {
+        session.begin(named);
+    }
+    if session.sources.is_empty() && session.patterns.is_empty() {
+        session.printer.finish()?;
+        return Ok(Ended { fired: 0, is_complete: false });
+    }
+    session.watch()?;
+    session.end()
+}
+
+struct Session {
+    desk: Desk,
+    sources: Vec<Source>,
+    /// Patterns that may find more files.
+    patterns: Vec<String>,
+    input: InputOptions,
+    printer: Printer,
+    state: Option<PathBuf>,
+    stop: Arc<AtomicBool>,
+    clock: WallClock,
+    last_tick: Instant,
+    last_seldom: Instant,
+    is_complete: bool,
+    /// Whether files that are found now were there when it began.
+    is_beginning: bool,
+    /// Whether a summary had a line. Empty intervals before that are of the time before the log.
+    has_lines: bool,
+}
+
+/// The time, as a clock shows it that nobody sets.
+struct WallClock {
+    started: Timestamp,
+    since: Instant,
+}
+
+impl WallClock {
+    fn now(&self, at: Instant) -> Timestamp {
+        let micros = at.saturating_duration_since(self.since).as_micros();
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+        Timestamp::from_micros(self.started.as_micros().saturating_add(micros))
+    }
+}
+
+impl Session {
+    fn new(wish: Wish, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
+        let ledger = wish.state.as_deref().map_or_else(|| Ok(Ledger::default()), Ledger::load)?;
+        let piece_bytes = (PIECE_BYTES * rayon::current_num_threads()).min(PIECE_BYTES_MAX);
+        let rules = wish.options.rules.clone();
+        let now = Instant::now();
+        Ok(Self {
+            desk: Desk {
+                monitor: Monitor::new(wish.options),
+                ledger,
+                notes: Notes::new(wish.is_quiet),
+                buffer: vec![0; piece_bytes],
+                follows: wish.follows,
+            },
+            sources: Vec::new(),
+            patterns: Vec::new(),
+            input: wish.input,
+            printer: Printer::new(wish.manner, wish.style, rules),
+            state: wish.state,
+            stop,
+            clock: WallClock { started: SystemClock.now(), since: now },
+            last_tick: now,
+            last_seldom: now,
+            is_complete: true,
+            is_beginning: true,
+            has_lines: false,
+        })
+    }
+
+    /// Opens a source of the command line, and tells if that fails.
+    fn begin(&mut self, named: Named) {
+        match named {
+            Named::Stdin if self.sources.iter().any(Source::is_stdin) => {}
+            Named::Stdin => {
+                let source = Source::stdin(self.input.clone(), &mut self.desk);
+                self.add(source);
+            }
+            Named::Path(path) => {
+                if !self.open(&path, false) {
+                    self.is_complete = false;
+                }
+            }
+            Named::Pattern(pattern) => {
+                let found = self.expand(&pattern);
+                match (found, self.desk.follows) {
+                    (0, false) => {
+                        self.desk.notes.error(&pattern, "no file matches");
+                        self.is_complete = false;
+                    }
+                    (0, true) => {
+                        self.desk.notes.note(&pattern, "no file matches yet; waiting for one");
+                        self.patterns.push(pattern);
+                    }
+                    (_, follows) => self.patterns.extend(follows.then_some(pattern)),
+                }
+            }
+        }
+    }
+
+    /// Opens the files that a pattern finds and that no source has yet; answers how many it finds.
+    fn expand(&mut self, pattern: &str) -> usize {
+        let found = patterns::files(pattern);
+        for path in &found {
+            let is_open = self.sources.iter().any(|source| source.path == *path);
+            // What is compressed while others are followed holds lines that were read.
+            let is_old = !self.is_beginning && is_archive(path);
+            if !is_open && !is_old {
+                let opened = self.open(path, true);
+                self.is_complete &= opened || !self.is_beginning;
+            }
+        }
+        found.len()
+    }
+
+    /// Opens a path. Answers whether it is read, by this source or by another one.
+    fn open(&mut self, path: &Path, is_of_pattern: bool) -> bool {
+        match Source::open(path, self.input.clone(), &mut self.desk) {
+            Ok(Some(mut source)) => {
+                source.is_of_pattern = is_of_pattern;
+                self.add(source);
+                true
+            }
+            Ok(None) => true,
+            Err(error) => {
+                // A file of a pattern is looked at every second; that it fails is told once.
+                if self.is_beginning || !is_of_pattern {
+                    self.desk.notes.error(&path.display().to_string(), &error.to_string());
+                }
+                false
+            }
+        }
+    }
+
+    fn add(&mut self, source: Source) {
+        self.printer.started(&source.name);
+        self.sources.push(source);
+    }
+
+    /// Reads until everything has ended, somebody wants the end, or nobody reads the output.
+    fn watch(&mut self) -> anyhow::Result<()> {
+        self.is_beginning = false;
+        self.desk.notes.expect(self.sources.iter().map(Source::len).sum());
+        let mut wait = WAIT_MIN;
+        while !self.is_over() {
+            let mut is_busy = self.catch_up().is_continue();
+            if self.desk.follows {
+                self.desk.notes.arrived();
+                is_busy = self.look();
+                self.seldom()?;
+            }
+            if self.say().is_break() {
+                break;
+            }
+            if is_busy {
+                wait = WAIT_MIN;
+            } else if self.desk.follows && !self.is_over() {
+                self.wait(wait);
+                wait = (wait * 2).min(WAIT_MAX);
+            }
+        }
+        self.desk.notes.arrived();
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_stopped() || (self.sources.is_empty() && self.patterns.is_empty())
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Reads sources to their ends, the one that is furthest behind first.
+    fn catch_up(&mut self) -> ControlFlow<()> {
+        while let Some(id) = self.desk.monitor.behind() {
+            if self.is_stopped() {
+                return ControlFlow::Break(());
+            }
+            let Some(index) = self.sources.iter().position(|source| source.id() == id) else {
+                // Nobody reads it any more.
+                self.desk.monitor.finish(id);
+                continue;
+            };
+            self.read(index);
+            if self.last_tick.elapsed() >= TICK {
+                self.tick();
+            }
+            if self.say().is_break() {
+                self.stop.store(true, Ordering::Relaxed);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Looks at every source once; answers whether anything came.
+    fn look(&mut self) -> bool {
+        let mut is_busy = false;
+        for index in (0..self.sources.len()).rev() {
+            is_busy |= matches!(self.read(index), Progress::Read(_));
+        }
+        self.tick();
+        is_busy
+    }
+
+    fn read(&mut self, index: usize) -> Progress {
+        let Some(source) = self.sources.get_mut(index) else { return Progress::Ended };
+        let progress = source.read(&mut self.desk, Instant::now());
+        match progress {
+            Progress::Read(bytes) => self.desk.notes.advance(bytes),
+            Progress::Idle if self.desk.follows => {
+                let id = source.id();
+                self.desk.monitor.caught_up(id);
+            }
+            Progress::Idle => {}
+            Progress::Ended | Progress::Failed => {
+                let source = self.sources.remove(index);
+                let is_whole = source.finish(&mut self.desk, progress == Progress::Ended);
+                self.is_complete &= is_whole && progress == Progress::Ended;
+            }
+        }
+        progress
+    }
+
+    fn tick(&mut self) {
+        self.last_tick = Instant::now();
+        if self.desk.follows {
+            let now = self.clock.now(self.last_tick);
+            self.desk.monitor.tick(now);
+        }
+    }
+
+    /// Looks at patterns, forgets files whose names are gone, and writes the state.
+    fn seldom(&mut self) -> anyhow::Result<()> {
+        if self.last_seldom.elapsed() < SELDOM {
+            return Ok(());
+        }
+        self.last_seldom = Instant::now();
+        for pattern in self.patterns.clone() {
+            self.expand(&pattern);
+        }
+        let now = self.last_seldom;
+        let is_gone = |source: &mut Source| {
+            let since = source.missing_since().filter(|_| source.is_of_pattern);
+            since.is_some_and(|since| now.saturating_duration_since(since) >= GONE)
+        };
+        for gone in self.sources.extract_if(.., is_gone) {
+            gone.finish(&mut self.desk, true);
+        }
+        self.save()
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        self.sources.iter().for_each(|source| source.note(&mut self.desk.ledger));
+        self.desk.ledger.save(state)
+    }
+
+    /// Prints what became certain.
+    fn say(&mut self) -> ControlFlow<()> {
+        for said in self.desk.monitor.drain() {
+            if let Output::Summary(summary) = &said {
+                self.has_lines |= summary.counts.hits + summary.bad + summary.late > 0;
+                if !self.has_lines {
+                    continue;
+                }
+            }
+            self.printer.said(&said);
+        }
+        if self.printer.has_text() {
+            self.desk.notes.clear();
+        }
+        self.printer.write()
+    }
+
+    /// Waits for standard input, for a signal, or for time to pass.
+    fn wait(&self, time: Duration) {
+        if self.sources.iter().any(Source::is_stdin) {
+            once::wait_for_stdin(time);
+        } else {
+            thread::park_timeout(time);
+        }
+    }
+
+    /// Sums up what is left.
+    fn end(mut self) -> anyhow::Result<Ended> {
+        let is_stopped = self.is_stopped();
+        for source in std::mem::take(&mut self.sources) {
+            source.finish(&mut self.desk, false);
+        }
+        self.desk.monitor.end();
+        let said = self.say();
+        self.printer.ended(&self.desk.monitor, !is_stopped);
+        let written = self.printer.finish();
+        if said.is_continue() {
+            let report = logq_monitor::render::report(self.desk.monitor.report());
+            self.desk.notes.report(&report);
+        }
+        if let Some(state) = &self.state {
+            self.desk.ledger.save(state)?;
+        }
+        written?;
+        Ok(Ended { fired: self.desk.monitor.fired(), is_complete: self.is_complete })
+    }
+}
+
+fn is_archive(path: &Path) -> bool {
+    !matches!(once::Once::archive(path), Ok(None))
+}

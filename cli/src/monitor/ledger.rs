@@ -1,0 +1,253 @@
+//! Which files were read, and how far: so that none is read twice under whatever name, and so that a
+//! later run goes on where this one ended.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+
+use super::file::{Identity, Mark, OpenError, OpenFile};
+
+/// Files that are remembered; those that were closed first are forgotten first.
+const ENTRIES_MAX: usize = 10_000;
+
+/// The version of the state file.
+const VERSION: u32 = 1;
+
+/// What is known of files.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// By device and inode.
+    entries: BTreeMap<(u64, u64), Entry>,
+    /// Counts openings.
+    turn: u64,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    /// The name that it was opened by.
+    path: PathBuf,
+    #[serde(flatten)]
+    identity: Identity,
+    #[serde(flatten)]
+    mark: Mark,
+    #[serde(skip)]
+    is_open: bool,
+    #[serde(skip)]
+    turn: u64,
+}
+
+/// The state file.
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: u32,
+    files: Vec<Entry>,
+}
+
+/// What became of a path.
+#[derive(Debug)]
+pub(super) enum Admitted {
+    /// It is open; if it was read before, it goes on from there.
+    Opened(OpenFile),
+    /// It leads to a file that is already being read.
+    IsOpen,
+}
+
+impl Ledger {
+    /// Opens a file, unless it is open already.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened, or is no regular file.
+    pub(super) fn admit(&mut self, path: &Path) -> Result<Admitted, OpenError> {
+        let mut file = OpenFile::open(path)?;
+        let known = self.entry(file.identity).map(|entry| (entry.is_open, entry.mark));
+        match known {
+            Some((true, _)) => return Ok(Admitted::IsOpen),
+            // If it is not the same, an inode is used again, or the file was truncated.
+            Some((false, mark)) => {
+                file.resume(&mark);
+            }
+            None => {}
+        }
+        self.turn += 1;
+        let entry = Entry {
+            path: path.to_owned(),
+            identity: file.identity,
+            mark: file.mark(),
+            is_open: true,
+            turn: self.turn,
+        };
+        self.entries.insert(key(file.identity), entry);
+        self.forget_oldest();
+        Ok(Admitted::Opened(file))
+    }
+
+    /// Notes how far an open file was read.
+    pub(super) fn note(&mut self, file: &OpenFile) {
+        if let Some(entry) = self.entries.get_mut(&key(file.identity)) {
+            entry.mark = file.mark();
+        }
+    }
+
+    /// The file is closed.
+    pub(super) fn release(&mut self, file: &OpenFile) {
+        self.note(file);
+        if let Some(entry) = self.entries.get_mut(&key(file.identity)) {
+            entry.is_open = false;
+        }
+    }
+
+    /// Whether the file was read, or is being read.
+    pub(super) fn knows(&self, identity: Identity) -> bool {
+        self.entry(identity).is_some()
+    }
+
+    /// Whether the file is being read.
+    pub(super) fn is_open(&self, identity: Identity) -> bool {
+        self.entry(identity).is_some_and(|entry| entry.is_open)
+    }
+
+    /// Whether the file begins as one that was read: it is a copy.
+    pub(super) fn has_original_of(&self, file: &File) -> bool {
+        let marks = self.entries.values().map(|entry| &entry.mark);
+        marks.filter(|mark| mark.is_telling()).any(|mark| mark.fits(file))
+    }
+
+    /// The file that a path led to when it was last opened, if it is not open.
+    pub(super) fn last_of(&self, path: &Path) -> Option<Identity> {
+        let entries = self.entries.values().filter(|entry| entry.path == path && !entry.is_open);
+        entries.max_by_key(|entry| entry.turn).map(|entry| entry.identity)
+    }
+
+    fn entry(&self, identity: Identity) -> Option<&Entry> {
+        self.entries.get(&key(identity)).filter(|entry| entry.identity == identity)
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.entries.len() <= ENTRIES_MAX {
+            return;
+        }
+        let closed = self.entries.iter().filter(|(_, entry)| !entry.is_open);
+        let oldest = closed.min_by_key(|(_, entry)| entry.turn).map(|(key, _)| *key);
+        oldest.map(|oldest| self.entries.remove(&oldest));
+    }
+
+    /// Reads a state file; one that does not exist knows nothing.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is no state file, or is one of a newer version.
+    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot read the state file {}", path.display()));
+            }
+        };
+        let state: State = serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{} is no state file of logq monitor; name another or delete it",
+                path.display()
+            )
+        })?;
+        if state.version != VERSION {
+            let (path, found) = (path.display(), state.version);
+            bail!("{path} is a state file of version {found}, this logq knows {VERSION}");
+        }
+        let mut ledger = Self::default();
+        for entry in state.files {
+            ledger.turn += 1;
+            let entry = Entry { turn: ledger.turn, ..entry };
+            ledger.entries.insert(key(entry.identity), entry);
+        }
+        Ok(ledger)
+    }
+
+    /// Writes a state file in the place of the old one, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written; the old one is as it was.
+    pub(super) fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let mut files: Vec<Entry> = self.entries.values().cloned().collect();
+        files.sort_by_key(|entry| entry.turn);
+        let mut text = serde_json::to_vec(&State { version: VERSION, files })?;
+        text.push(b'\n');
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        let draft = path.with_file_name(name);
+        replace(path, &draft, &text)
+            .with_context(|| format!("cannot write the state file {}", path.display()))
+    }
+}
+
+fn replace(path: &Path, draft: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create(draft)?;
+    file.write_all(text)?;
+    file.sync_data()?;
+    fs::rename(draft, path)
+}
+
+fn key(identity: Identity) -> (u64, u64) {
+    (identity.device, identity.inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(ledger: &mut Ledger, path: &Path) -> Option<OpenFile> {
+        match ledger.admit(path).unwrap() {
+            Admitted::Opened(file) => Some(file),
+            Admitted::IsOpen => None,
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_once_whatever_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, link] = ["log", "log.1"].map(|name| directory.path().join(name));
+        fs::write(&path, "one\ntwo\n").unwrap();
+        fs::hard_link(&path, &link).unwrap();
+        let mut ledger = Ledger::default();
+        let mut file = opened(&mut ledger, &path).unwrap();
+        assert!(opened(&mut ledger, &link).is_none(), "it is open");
+        file.read(&mut [0; 6]).unwrap();
+        ledger.release(&file);
+        let mut again = opened(&mut ledger, &link).unwrap();
+        assert_eq!(again.mark().offset, 4, "it goes on behind the last line");
+        again.read(&mut [0; 100]).unwrap();
+        ledger.release(&again);
+
+        let state = directory.path().join("state");
+        ledger.save(&state).unwrap();
+        let mut loaded = Ledger::load(&state).unwrap();
+        assert_eq!(opened(&mut loaded, &path).unwrap().mark().offset, 8);
+        fs::write(&path, "other and longer\n").unwrap();
+        let mut loaded = Ledger::load(&state).unwrap();
+        assert_eq!(opened(&mut loaded, &path).unwrap().mark().offset, 0, "it is another log");
+    }
+
+    #[test]
+    fn state_files_that_are_none_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        assert!(Ledger::load(&path).unwrap().entries.is_empty());
+        for (text, expected) in [
+            ("", "is no state file"),
+            ("[]", "is no state file"),
+            (r#"{"version":2,"files":[]}"#, "version 2, this logq knows 1"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = format!("{:#}", Ledger::load(&path).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the monitor says on standard output, in lines of text or of JSON.
+
+use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
+
+use logq_monitor::render::{self, Label, Line};
+use logq_monitor::{Monitor, Output as Said, Rule, TopLists};
+use serde_json::{Map, Value};
+
+use super::json;
+use crate::output::{Output, Part, Style, escape};
+
+/// How it is said.
+#[derive(Clone, Debug)]
+pub(crate) enum Manner {
+    /// Lines of text.
+    Text(render::Style),
+    /// An object in each line.
+    Json,
+}
+
+/// Standard output.
+pub(super) struct Printer {
+    out: Output,
+    manner: Manner,
+    style: Style,
+    rules: Vec<Rule>,
+    to_terminal: bool,
+    text: Vec<u8>,
+}
+
+impl Printer {
+    pub(super) fn new(manner: Manner, style: Style, rules: Vec<Rule>) -> Self {
+        let to_terminal = std::io::stdout().is_terminal();
+        Self { out: Output::new(), manner, style, rules, to_terminal, text: Vec::new() }
+    }
+
+    /// A source is being read.
+    pub(super) fn started(&mut self, name: &str) {
+        match self.manner {
+            Manner::Text(_) => self.line(&render::started(name)),
+            Manner::Json => self.object(&json::started(name)),
+        }
+    }
+
+    /// Something became certain.
+    pub(super) fn said(&mut self, said: &Said) {
+        match self.manner {
+            Manner::Text(style) => {
+                if let Some(line) = render::output(said, &self.rules, style) {
+                    self.line(&line);
+                }
+                if let Said::Summary(summary) = said {
+                    self.lists(&summary.lists);
+                }
+            }
+            Manner::Json => {
+                if let Some(object) = json::output(said, &self.rules) {
+                    self.object(&object);
+                }
+            }
+        }
+    }
+
+    /// The run is over, because all input has ended or by a signal.
+    pub(super) fn ended(&mut self, monitor: &Monitor, at_end_of_input: bool) {
+        if matches!(self.manner, Manner::Json) {
+            return self.object(&json::ended(monitor, at_end_of_input));
+        }
+        if monitor.options().lists.count > 0 {
+            let text = format!("In all {} requests", monitor.report().counts.hits);
+            self.line(&Line { label: Label::Info, text });
+            self.lists(&monitor.lists());
+        }
+        if at_end_of_input {
+            self.line(&render::ended());
+        }
+    }
+
+    fn lists(&mut self, lists: &TopLists) {
+        for (name, list) in json::named(lists) {
+            for line in render::list(name, list) {
+                self.text.extend_from_slice(line.as_bytes());
+                self.text.push(b'\n');
+            }
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        // The seed's colours, within what people may set.
+        let part = match line.label {
+            Label::Info => Part::Name,
+            Label::Success => Part::Info,
+            Label::Warning => Part::Warn,
+            Label::Error => Part::Critical,
+        };
+        let label = line.label.to_string();
+        self.style.part(part, &mut self.text, |out| out.extend_from_slice(label.as_bytes()));
+        self.text.push(b' ');
+        self.text.extend_from_slice(line.text.as_bytes());
+        self.text.push(b'\n');
+    }
+
+    fn object(&mut self, object: &Map<String, Value>) {
+        let line = Value::Object(object.clone()).to_string();
+        let put = if self.to_terminal { escape::push_json } else { escape::push_raw };
+        put(&mut self.text, &line);
+        self.text.push(b'\n');
+    }
+
+    /// Whether there is something to write.
+    pub(super) fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// Writes what was said; breaks where nobody reads it any more.
+    pub(super) fn write(&mut self) -> ControlFlow<()> {
+        let result = self.out.write(&self.text);
+        self.text.clear();
+        result
+    }
+
+    /// # Errors
+    ///
+    /// Writing failed.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        let _ = self.write();
+        self.out.finish().map(|_| ())
+    }
+}

@@ -1,0 +1,329 @@
+//! Groups of random records by random fields: the reader counts what a look at every line of JSON
+//! counts.
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+
+use fastrand::Rng;
+use logq_format::{Level, RecordType, Timestamp, TypeSet};
+use logq_query::{Expression, FieldPath, FieldValue};
+use logq_testkit::cluster::{Cluster, ClusterOptions};
+use logq_testkit::naive::{NaiveRecord, NaiveStore};
+use logq_testkit::question::Question;
+use serde_json::Value;
+
+use super::cluster::{Troubles, cluster};
+use super::equivalence::{in_memory, query, select};
+use crate::tally::Limits;
+use crate::{Dimension, Filter, Group, Grouping, Groups, Query, Row, Snapshot};
+
+const FIELDS: [&str; 17] = [
+    "level",
+    "type",
+    "statusCode",
+    "workerId",
+    "writer",
+    "event",
+    "method",
+    "url",
+    "requestId",
+    "durationMs",
+    "bytes",
+    "timestamp",
+    "exitCode",
+    "data",
+    "data.n",
+    "data.message",
+    "error.value",
+];
+
+const NUMBERS: [&str; 6] = ["durationMs", "bytes", "statusCode", "data.n", "seq", "level"];
+
+/// What the groups of an answer are known by, and what is in them.
+type Counted = BTreeMap<(Option<i64>, Vec<Option<String>>), (u64, Vec<f64>)>;
+
+/// A random grouping, with what it borrows.
+struct Asked {
+    by: Vec<Dimension>,
+    edges: Option<Vec<Timestamp>>,
+    measure: Option<FieldPath>,
+}
+
+/// The first letter of a text.
+fn initial(value: FieldValue<'_>) -> FieldValue<'_> {
+    match value {
+        FieldValue::Text(text) => FieldValue::Text(text.chars().take(1).collect::<String>().into()),
+        other => other,
+    }
+}
+
+impl Asked {
+    fn random(rng: &mut Rng, records: &[NaiveRecord]) -> Self {
+        let path = |name: &str| FieldPath::parse(name).unwrap();
+        let dimension = |rng: &mut Rng| {
+            let field = path(rng.choice(FIELDS).unwrap());
+            Dimension { field, reduce: (rng.u8(..4) == 0).then_some(initial) }
+        };
+        let by: Vec<_> = (0..rng.usize(..4)).map(|_| dimension(rng)).collect();
+        let edges = rng.bool().then(|| {
+            let first = records.iter().map(|record| record.time).min().unwrap_or_default();
+            let last = records.iter().map(|record| record.time).max().unwrap_or_default();
+            let span = last.as_micros() - first.as_micros();
+            let width = [1, 7, 40, 1000][rng.usize(..4)].max(span / 200);
+            let mut edges = vec![first.saturating_add_micros(-rng.i64(0..3))];
+            while edges.last().is_none_or(|edge| *edge <= last) {
+                edges.push(edges.last().unwrap().saturating_add_micros(width));
+            }
+            edges
+        });
+        let measure = (rng.u8(..3) == 0).then(|| path(rng.choice(NUMBERS).unwrap()));
+        Self { by, edges, measure }
+    }
+
+    fn grouping(&self) -> Grouping<'_> {
+        let (by, edges) = (self.by.as_slice(), self.edges.as_deref());
+        Grouping { by, edges, measure: self.measure.as_ref() }
+    }
+
+    /// What the model counts.
+    fn count<'k>(&self, records: impl IntoIterator<Item = &'k NaiveRecord>) -> Counted {
+        let mut counted = Counted::new();
+        for known in records {
+            let line: Value = serde_json::from_str(&known.line).unwrap();
+            let found = |field: &FieldPath| {
+                field.to_string().split('.').try_fold(&line, |value, key| value.get(key)).cloned()
+            };
+            let number = self.measure.as_ref().map(|field| found(field)?.as_f64());
+            let values: Vec<_> = self
+                .by
+                .iter()
+                .map(|dimension| match (found(&dimension.field)?, dimension.reduce) {
+                    (Value::String(text), Some(_)) if is_text(&dimension.field) => {
+                        Some(Value::from(text.chars().take(1).collect::<String>()).to_string())
+                    }
+                    (value, _) => Some(value.to_string()),
+                })
+                .collect();
+            let is_in_a_group = values.is_empty() || values.iter().any(Option::is_some);
+            if !is_in_a_group || number == Some(None) {
+                continue;
+            }
+            let micros = known.time.as_micros();
+            let start = self.edges.as_ref().map(|edges| {
+                edges.iter().map(|edge| edge.as_micros()).rfind(|edge| *edge <= micros).unwrap()
+            });
+            let (count, numbers) = counted.entry((start, values)).or_default();
+            *count += 1;
+            numbers.extend(number.flatten().map(shortened));
+        }
+        counted.values_mut().for_each(|(_, numbers)| numbers.sort_by(f64::total_cmp));
+        counted
+    }
+}
+
+/// Whether the values of a field are texts, and not printed like some.
+fn is_text(field: &FieldPath) -> bool {
+    let printed = ["level", "requestId", "timestamp"];
+    !printed.contains(&field.to_string().as_str())
+}
+
+/// Without the last digits: of milliseconds they depend on how one gets to them.
+fn shortened(number: f64) -> f64 {
+    format!("{number:.10e}").parse().unwrap()
+}
+
+fn counted(groups: &Groups) -> Counted {
+    let key = |group: &Group| {
+        let json = |value: &FieldValue<'_>| {
+            let mut out = Vec::new();
+            value.write_json(&mut out);
+            serde_json::from_slice::<Value>(&out).unwrap().to_string()
+        };
+        let values = group.values.iter().map(|value| value.as_ref().map(json)).collect();
+        (group.start.map(Timestamp::as_micros), values)
+    };
+    let numbers = |group: &Group| {
+        let sketch = group.sketch.clone().unwrap_or_default();
+        let total = usize::try_from(sketch.total()).unwrap();
+        // Few enough values, so that quantiles are exact.
+        let middle = |index: usize| (index as f64 + 0.5) * 100.0 / total as f64;
+        let at = |index: usize| sketch.quantile(middle(index)).unwrap();
+        (0..total).map(at).map(shortened).collect()
+    };
+    groups.iter().map(|group| (key(&group), (group.count, numbers(&group)))).collect()
+}
+
+/// Whether the reader and the model count the same.
+fn check(seed: u64, segments: &[(u64, Vec<u8>)]) {
+    let (store, snapshot) = (NaiveStore::read(segments), in_memory(segments));
+    let mut rng = Rng::with_seed(seed ^ 0x6B0B);
+    for round in 0..6 {
+        let mut query = query(&mut rng, &store.records);
+        query.limit = None;
+        let mut all = select(&store, &query);
+        let question = rng.bool().then(|| {
+            let samples: Vec<_> = (0..6).filter_map(|_| rng.choice(&store.records)).collect();
+            let samples: Vec<&str> = samples.iter().map(|known| known.line.as_str()).collect();
+            Question::random(&mut rng, &samples)
+        });
+        let expression = question.as_ref().map(|question| parsed(&question.to_string()));
+        if let Some(question) = &question {
+            all.retain(|known| question.matches(&known.line));
+        }
+        let is_third = |row: &Row<'_>| row.sequence().is_multiple_of(3);
+        query.filter.expression = expression.as_ref();
+        if rng.u8(..4) == 0 {
+            query.filter.predicate = Some(&is_third);
+            all.retain(|known| known.sequence.is_multiple_of(3));
+        }
+        let asked = Asked::random(&mut rng, &store.records);
+        let expected = asked.count(all.iter().copied());
+        let (groups, _) = snapshot.group(&query, &asked.grouping()).unwrap();
+        let by: Vec<_> = asked.by.iter().map(|d| d.field.to_string()).collect();
+        let context = format!(
+            "seed {seed}, round {round}, by {by:?}, edges {:?}, of {:?}, {query:?}",
+            asked.edges.as_ref().map(Vec::len),
+            asked.measure.as_ref().map(ToString::to_string)
+        );
+        assert_eq!(counted(&groups), expected, "{context}");
+        let sum: u64 = expected.values().map(|(count, _)| count).sum();
+        assert_eq!(groups.records(), sum, "{context}");
+        assert_eq!(counted(&of_rows(&snapshot, &query, &asked)), expected, "rows, {context}");
+    }
+}
+
+fn parsed(text: &str) -> Expression {
+    let context = logq_query::when::Context {
+        now: Timestamp::from_micros(1_770_000_000_000_000),
+        zone: jiff::tz::TimeZone::UTC,
+        since: None,
+        marks: None,
+    };
+    Expression::parse(text, &context).unwrap()
+}
+
+/// The groups of records that were handed out.
+fn of_rows(snapshot: &Snapshot, query: &Query<'_>, asked: &Asked) -> Groups {
+    let mut total = Groups::new(&asked.grouping());
+    let group = |rows: &crate::Rows<'_>| Groups::of_rows(&asked.grouping(), rows.iter());
+    snapshot
+        .scan(query, group, |groups| {
+            total.absorb(groups);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    total
+}
+
+fn check_all(seeds: Range<u64>, troubles: Troubles) {
+    for seed in seeds {
+        check(seed, &cluster(seed, troubles));
+    }
+}
+
+#[test]
+fn groups_are_those_of_the_model() {
+    check_all(0..120, Troubles::default());
+}
+
+#[test]
+fn groups_are_those_of_the_model_with_blocks_torn_and_written_twice() {
+    let troubles = Troubles { twice: true, torn: true, missing: true, sparse: true };
+    check_all(1000..1100, troubles);
+}
+
+#[test]
+fn groups_of_whole_histories_are_those_of_the_model() {
+    for seed in 0..20 {
+        let options = ClusterOptions { seed, actions: 150, ..ClusterOptions::default() };
+        check(seed, &Cluster::generate(&options).segments);
+    }
+}
+
+#[test]
+fn what_headers_and_spines_tell_is_not_decoded() {
+    let options = ClusterOptions { seed: 5, actions: 400, ..ClusterOptions::default() };
+    let snapshot = in_memory(&Cluster::generate(&options).segments);
+    let path = |name: &str| FieldPath::parse(name).unwrap();
+    let cost = |filter: Filter<'_>, by: &[&str], measure: Option<&str>| {
+        let by: Vec<Dimension> = by.iter().map(|name| path(name).into()).collect();
+        let measure = measure.map(path);
+        let grouping = Grouping { by: &by, edges: None, measure: measure.as_ref() };
+        let query = Query { filter, ..Query::default() };
+        let (groups, report) = snapshot.group(&query, &grouping).unwrap();
+        assert!(!groups.is_empty(), "{by:?}");
+        report.statistics
+    };
+    let plain = snapshot.count(&Query::default()).unwrap().1.statistics;
+    let (none, writer) = (cost(Filter::default(), &[], None), Filter::default());
+    assert_eq!(none.spines_decoded, plain.spines_decoded, "one group of all is a count");
+    assert_eq!(cost(writer, &["writer"], None).spines_decoded, plain.spines_decoded);
+    let types = TypeSet::EMPTY.with(RecordType::Response);
+    let spines = [
+        (vec!["level", "type", "writer"], None),
+        (vec!["statusCode", "level"], Some("durationMs")),
+        (vec!["event"], None),
+        (vec!["requestId"], Some("bytes")),
+    ];
+    for (by, measure) in spines {
+        let filter = match measure {
+            Some(_) => Filter { types, ..Filter::default() },
+            None => Filter::default(),
+        };
+        let cost = cost(filter, &by, measure);
+        // Repeated blocks are compared record by record.
+        assert!(cost.bodies_decoded * 10 <= cost.blocks, "{by:?} {cost:?}");
+    }
+    let urls = cost(Filter::default(), &["url"], None);
+    assert!(urls.bodies_decoded > 0 && urls.pruned_by_type > 0, "{urls:?}");
+}
+
+#[test]
+fn groups_beyond_the_limits_are_counted_together_and_the_others_exactly() {
+    let segments = cluster(3, Troubles::default());
+    let snapshot = in_memory(&segments);
+    let by = [Dimension::from(FieldPath::parse("seq").unwrap())];
+    for edges in [None, Some([0, 10, i64::MAX / 2].map(super::cluster::time))] {
+        let edges = edges.as_ref().map(<[Timestamp; 3]>::as_slice);
+        let grouping = Grouping { by: &by, edges, measure: None };
+        let (all, _) = snapshot.group(&Query::default(), &grouping).unwrap();
+        assert!(all.len() > 20 && all.other().next().is_none());
+        let exact = counted(&all);
+        for (groups, bytes) in [(7, usize::MAX), (usize::MAX, 1000), (0, 0)] {
+            let limits = Limits { groups, bytes };
+            let mut few = Groups::limited(&grouping, limits);
+            few.absorb(all.clone());
+            assert!(few.len() <= groups && few.len() < all.len(), "{}", few.len());
+            assert_eq!(few.records(), all.records());
+            for (key, cell) in counted(&few) {
+                assert_eq!(exact.get(&key), Some(&cell));
+            }
+            let kept: u64 = few.iter().map(|group| group.count).sum();
+            let rest: u64 = few.other().map(|group| group.count).sum();
+            assert_eq!(kept + rest, all.records());
+        }
+    }
+}
+
+#[test]
+fn a_group_beyond_the_limits_stays_beyond_them() {
+    // A group that came late must not begin when there is room for its shorter key only: then its
+    // count would be of a part of its records.
+    let by = [Dimension::from(FieldPath::parse("level").unwrap())];
+    let grouping = Grouping { by: &by, edges: None, measure: None };
+    let snapshot = in_memory(&cluster(11, Troubles::default()));
+    let mut few = Groups::limited(&grouping, Limits { groups: 2, bytes: usize::MAX });
+    let mut exact = BTreeMap::new();
+    for level in Level::ALL.into_iter().chain(Level::ALL) {
+        let levels = logq_format::LevelSet::EMPTY.with(level);
+        let query = Query { filter: Filter { levels, ..Filter::default() }, ..Query::default() };
+        let (groups, _) = snapshot.group(&query, &grouping).unwrap();
+        groups.iter().for_each(|group| *exact.entry(level).or_insert(0) += group.count);
+        few.absorb(groups);
+    }
+    assert_eq!(few.len(), 2);
+    for group in few.iter() {
+        let Some(FieldValue::Level(level)) = group.values[0] else { panic!("{group:?}") };
+        assert_eq!(group.count, exact[&level]);
+    }
+}

@@ -18,7 +18,7 @@ const BAR_MIN: usize = 10;
 const UNKNOWN: &str = "-";
 
 /// Columns under their headings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
@@ -84,7 +84,7 @@ fn down(answered: &Answered<'_>) -> Table {
         label(answered, line.start).into_iter().chain(numbers).chain(names).collect()
     };
     let rows = answered.lines.iter().map(row).collect();
-    Table { columns, rows, has_headings: true }
+    Table { columns, rows, bars: None, has_headings: true }
 }
 
 /// A row and a bar for each stretch of time: of the count, or of the last quantile.

@@ -30,6 +30,7 @@ Examples:
   logq -S 14:02 -U 14:05 -l error /var/log/shop
   logq -n 20 -g 'timeout|refused' /var/log/shop
   logq --by statusCode -S yesterday /var/log/shop
+  logq --hist --by level -f -S 1h /var/log/shop
   logq -f -w 'status >= 500' /var/log/shop     what comes, in exact order
   logq import --to shop access.log.gz && logq stats shop
   logq run --to shop -- ./server --port 8080

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use logq_format::{BlockFlags, BlockHeader, Timestamp};
+use logq_format::{BlockFlags, BlockHeader, BlockKind, Timestamp};
 
 use crate::hop::sequences;
 
@@ -23,7 +23,9 @@ struct Run {
     /// The earliest and the latest time of its records.
     min: Timestamp,
     max: Timestamp,
-    /// Whether a block of the writer itself tells of it, not only a roster.
+    /// Whether a block of the writer itself tells that what follows is in this segment or later.
+    /// Rosters lag behind, and what a writer had in memory when it joined may still have gone into
+    /// the segment before.
     is_sure: bool,
 }
 
@@ -42,7 +44,8 @@ impl Continuity {
     pub(crate) fn insert(&mut self, header: &BlockHeader) -> u64 {
         self.is_sparse |= header.flags.contains(BlockFlags::SPARSE);
         let Range { start, end } = sequences(header);
-        self.add(Run { start, end, min: header.min, max: header.max, is_sure: true })
+        let is_sure = header.kind != BlockKind::Join;
+        self.add(Run { start, end, min: header.min, max: header.max, is_sure })
     }
 
     /// Notes that at the time `to` the next number was `next` or, as rosters may lag behind, a higher
@@ -113,7 +116,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logq_format::{BlockKind, Origin, WriterId};
+    use logq_format::{Origin, WriterId};
     use proptest::prelude::*;
 
     fn block(sequence: u64, records: u32, flags: BlockFlags) -> BlockHeader {
@@ -148,6 +151,17 @@ mod tests {
         assert_eq!(seen.holes(false).count(), 0, "a ping in its place");
         seen.insert(&block(7, 0, BlockFlags::NONE));
         assert_eq!(seen.holes(false).map(|hole| hole.records).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn what_a_writer_had_in_memory_when_it_joined_may_be_in_the_segment_before() {
+        let mut seen = Continuity::default();
+        let mut join = block(5, 0, BlockFlags::NONE);
+        join.kind = BlockKind::Join;
+        seen.insert(&join);
+        seen.insert(&block(8, 2, BlockFlags::NONE));
+        assert_eq!(seen.holes(false).count(), 0, "the segment before was deleted");
+        assert_eq!(seen.holes(true).map(|hole| hole.records).sum::<u64>(), 3, "it has been seen");
     }
 
     #[test]

@@ -244,7 +244,14 @@ impl<'s> Ledger<'s> {
     /// Whether everything of a store before one of its segments has been seen.
     fn is_all_before(&self, store: usize, segment: usize) -> bool {
         let first = self.segments.iter().position(|segment| segment.store() == store);
-        first.is_some_and(|first| self.is_seen_from(first, segment))
+        first.is_some_and(|first| self.begins_store(first) && self.is_seen_from(first, segment))
+    }
+
+    /// Whether no segment was before this one, which retention would have deleted.
+    fn begins_store(&self, segment: usize) -> bool {
+        let head = self.segments.get(segment).and_then(|segment| segment.head().ok());
+        let header = head.and_then(|head| head.header.as_ref().ok());
+        header.is_some_and(|header| header.predecessor.is_none())
     }
 
     /// Whether everything from the start of one segment to the start of another has been seen.

@@ -211,13 +211,13 @@ impl Snapshot {
         query: &Query<'_>,
         grouping: &Grouping<'_>,
     ) -> Result<(Groups, Report), ReadError> {
+        if grouping.is_by_status() {
+            let (counts, report) = self.counts(query, tally::By::StatusCode)?;
+            return Ok((counts.into_status_groups(grouping), report));
+        }
         let mut query = query.clone();
         let types = query.filter.types.bits() & grouping.types().bits();
         query.filter.types = TypeSet::from_bits(types);
-        if grouping.is_by_status() {
-            let (counts, report) = self.counts(&query, tally::By::StatusCode)?;
-            return Ok((counts.into_status_groups(grouping), report));
-        }
         self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))
     }
 

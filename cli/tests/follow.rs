@@ -589,3 +589,13 @@ fn mistakes_are_answered_with_the_way_out() {
     check(&["wait", "--count", "0", "store"], "--count");
     check(&["wait", "--timeout", "soon", "store"], "cannot understand --timeout");
 }
+
+#[test]
+fn numbers_have_no_place_to_go_on_from() {
+    let scratch = Scratch::new();
+    for numbers in ["--count", "--by=level", "--hist", "--quantile=50"] {
+        let run = scratch.run(&["--show-cursor", numbers, "store"]);
+        assert_eq!(run.code, 2, "{numbers} {run:?}");
+        assert!(run.stderr.contains("cannot be used with"), "{numbers} {run:?}");
+    }
+}

@@ -33,8 +33,17 @@ pub(super) struct CursorArguments {
 }
 
 /// What has no place to go on from.
-const WITHOUT_PLACE: [&str; 7] =
-    ["context", "before_context", "after_context", "request_where", "count", "by", "list_runs"];
+const WITHOUT_PLACE: [&str; 9] = [
+    "context",
+    "before_context",
+    "after_context",
+    "request_where",
+    "count",
+    "by",
+    "hist",
+    "quantile",
+    "list_runs",
+];
 
 /// Where an answer begins, and where the place behind it goes.
 pub(super) struct Places {

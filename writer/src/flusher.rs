@@ -519,7 +519,7 @@ impl Flusher {
                 Some(now + options.output_delay)
             }
             None => {
-                staging.dormant = true;
+                staging.set_dormant();
                 None
             }
         };
@@ -563,3 +563,6 @@ fn is_about_the_file(error: &std::io::Error) -> bool {
             | Kind::WriteZero
     )
 }
+
+#[cfg(test)]
+mod tests;

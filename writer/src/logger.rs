@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use logq_format::{Event, Level, LogSource, Origin, Process, RequestId, Timestamp, WorkerId};
+use logq_format::{
+    Event, Level, LogSource, Origin, Process, Record, RequestId, Timestamp, WorkerId,
+};
 use serde::Serialize;
 
 use crate::data::{to_json_text, with_json};
@@ -17,39 +19,26 @@ use crate::flusher::Flusher;
 use crate::options::LoggerOptions;
 use crate::queue::{Item, Queue, Reply};
 use crate::segment::{Joining, Segment, Target};
-use crate::staging::{Next, Staging, new_writer_id};
+use crate::staging::{Next, Staging, Whole, new_writer_id};
 
 /// What callers and the background thread share.
 pub(crate) struct Shared {
     pub(crate) options: LoggerOptions,
     pub(crate) queue: Queue,
     pub(crate) is_master: bool,
-    staging: Mutex<Staging>,
+    staging: Staging,
 }
 
 impl Shared {
-    /// As [`Self::staging`], but gives up after a while: in a panic, the lock may be held by the
-    /// very thread that panics.
-    pub(crate) fn try_staging(&self, patience: Duration) -> Option<MutexGuard<'_, Staging>> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match self.staging.try_lock() {
-                Ok(staging) => return Some(staging),
-                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
-    }
-
-    pub(crate) fn staging(&self) -> MutexGuard<'_, Staging> {
-        // A panic while the lock is held would be a bug; logging goes on with what there is.
-        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The block in the making, with everyone else kept out.
+    pub(crate) fn staging(&self) -> Whole<'_> {
+        self.staging.whole()
     }
 
     /// Logs an event of the logger itself.
     pub(crate) fn log_own(&self, event: Event<'_>, level: Level) {
-        self.staging().log(event, level, self.options.clock.as_ref(), &self.queue);
+        let clock = self.options.clock.as_ref();
+        self.staging().log(&mut undated(event), level, clock, &self.queue);
     }
 
     /// A time before which this writer will append nothing more: the present if nothing is on its
@@ -93,6 +82,11 @@ impl Shared {
         staging.raise_floor(floor);
         self.queue.submit_item(Item::Switch(ticket, reply));
     }
+}
+
+/// A record whose time is set when it has its place.
+fn undated(event: Event<'_>) -> Record<'_> {
+    Record { time: Timestamp::MIN, event }
 }
 
 /// What a logger is doing, as far as readers care.
@@ -146,7 +140,7 @@ impl Thread {
         }
         {
             let mut staging = self.shared.staging();
-            staging.closed = true;
+            staging.close();
             staging.seal(&self.shared.queue);
         }
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -172,7 +166,7 @@ impl Logger {
         let shared = Arc::new(Shared {
             queue: Queue::new(&options),
             is_master: worker.is_none(),
-            staging: Mutex::new(Staging::new(origin, segment.last())),
+            staging: Staging::new(origin, segment.last()),
             options,
         });
         let flusher = Flusher::new(Arc::clone(&shared), target, segment);
@@ -192,6 +186,12 @@ impl Logger {
         Ok(Self { shared, debug: Arc::default(), thread })
     }
 
+    /// What the background thread sees of it.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Logs an event of the present.
     pub(crate) fn log(&self, event: Event<'_>, level: Level) {
         self.log_with(event, level, false);
@@ -207,17 +207,12 @@ impl Logger {
             return;
         }
         let shared = &self.shared;
-        let mut staging = shared.staging();
-        if staging.closed {
-            return;
-        }
-        let mut next = staging.log(event, level, shared.options.clock.as_ref(), &shared.queue);
+        let (clock, queue) = (shared.options.clock.as_ref(), &shared.queue);
+        let next = shared.staging.log(&mut undated(event), level, clock, queue);
         if urgent {
-            staging.seal(&shared.queue);
-            next = Next::Wake;
+            shared.staging().seal(queue);
         }
-        drop(staging);
-        if next == Next::Wake {
+        if urgent || next == Next::Wake {
             shared.queue.wake();
             shared.queue.assist();
         }
@@ -266,11 +261,12 @@ impl Logger {
         let debug = debug_entries(&kept);
         let event = Event::UncaughtException { process, error: failure.info(&debug) };
         let shared = &self.shared;
-        let Some(mut staging) = shared.try_staging(LOCK_PATIENCE) else { return };
-        if staging.closed {
+        let Some(mut staging) = shared.staging.try_whole(LOCK_PATIENCE) else { return };
+        if staging.is_closed() {
             return;
         }
-        staging.log(event, Level::Critical, shared.options.clock.as_ref(), &shared.queue);
+        let clock = shared.options.clock.as_ref();
+        staging.log(&mut undated(event), Level::Critical, clock, &shared.queue);
         staging.seal(&shared.queue);
         drop(staging);
         shared.queue.flush_within(FLUSH_PATIENCE);
@@ -306,7 +302,7 @@ impl Logger {
     }
 
     pub(crate) fn closed(&self) -> bool {
-        !self.thread.home.is_here() || self.shared.staging().closed
+        !self.thread.home.is_here() || self.shared.staging.is_closed()
     }
 }
 

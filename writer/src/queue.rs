@@ -13,15 +13,48 @@ use std::time::{Duration, Instant};
 
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, Compressor, Dictionary, Level, Origin, StagedRecords,
-    SyncMarker,
+    SyncMarker, Timestamp,
 };
 
 use crate::clock::Clock;
 use crate::error::{FlushError, OpenError};
 use crate::options::LoggerOptions;
 
+/// Buffers of a block in the making, each for some of the threads that log. With more, putting a block
+/// together costs more locks, with fewer, more threads share one.
+pub(crate) const STRIPES: usize = 16;
+
+/// The records of a block that is not encoded yet, from all stripes.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) parts: Box<[StagedRecords]>,
+    /// No record is before this time.
+    pub(crate) floor: Timestamp,
+}
+
+impl Staged {
+    fn new() -> Self {
+        let parts = (0..STRIPES).map(|_| StagedRecords::new()).collect();
+        Self { parts, floor: Timestamp::MIN }
+    }
+
+    /// The size of the block before compression, in bytes, roughly.
+    pub(crate) fn raw_len(&self) -> usize {
+        self.parts.iter().map(StagedRecords::raw_len).sum()
+    }
+
+    /// No record is earlier, and one of them has this time.
+    pub(crate) fn first_time(&self) -> Option<Timestamp> {
+        self.parts.iter().filter_map(StagedRecords::first_time).min().map(|t| t.max(self.floor))
+    }
+
+    fn capacity(&self) -> usize {
+        self.parts.iter().map(StagedRecords::capacity).sum()
+    }
+}
+
 /// A block's records and what its header needs beside them.
-pub(crate) struct Pending<R = StagedRecords> {
+pub(crate) struct Pending<R = Staged> {
     pub(crate) records: R,
     pub(crate) origin: Origin,
     pub(crate) sequence: u64,
@@ -90,7 +123,10 @@ impl Encoder {
 
     /// Appends the block to `out` and leaves `pending` without records.
     pub(crate) fn encode(&mut self, encoding: &Encoding, pending: &mut Pending, out: &mut Vec<u8>) {
-        pending.records.pour_into(&mut self.builder);
+        let Staged { parts, floor } = &mut pending.records;
+        // None is, since each was found to fit; were it not so, the header would tell of it.
+        let refused = StagedRecords::pour_together(parts, *floor, &mut self.builder);
+        pending.lost += refused as u64;
         self.builder.finish(&encoding.context(pending), &mut self.compressor, out);
     }
 }
@@ -113,7 +149,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) items: VecDeque<Item>,
-    spares: Vec<StagedRecords>,
+    spares: Vec<Staged>,
+    spare_bytes: usize,
     assistants: Vec<Encoder>,
     encoding: Option<Arc<Encoding>>,
     /// Items submitted and items done with, since the start.
@@ -131,8 +168,9 @@ pub(crate) struct State {
     pub(crate) stop: bool,
 }
 
-/// Emptied buffers kept for reuse.
+/// Emptied buffers kept for reuse, and the bytes of memory that they may have.
 const SPARES_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// Raw bytes in the queue from which on callers help with encoding.
 const ASSIST_BYTES: usize = 1 << 20;
@@ -177,10 +215,12 @@ impl Queue {
         self.bytes.load(Ordering::Relaxed) <= self.bytes_max / 2
     }
 
-    /// Puts an empty buffer in the place of a full one.
-    pub(crate) fn swap(&self, full: &mut StagedRecords) -> StagedRecords {
-        let spare = self.lock().spares.pop().unwrap_or_default();
-        std::mem::replace(full, spare)
+    /// Empty buffers to put in the place of full ones.
+    pub(crate) fn spare(&self) -> Staged {
+        let mut state = self.lock();
+        let Some(spare) = state.spares.pop() else { return Staged::new() };
+        state.spare_bytes = state.spare_bytes.saturating_sub(spare.capacity());
+        spare
     }
 
     pub(crate) fn submit(&self, pending: Pending) {
@@ -295,12 +335,15 @@ impl Queue {
         state.items.pop_front()
     }
 
-    /// Gives an encoded block's buffer back and corrects the count of bytes.
-    pub(crate) fn recycle(&self, raw_len: usize, encoded_len: usize, spare: StagedRecords) {
+    /// Gives an encoded block's buffers back and corrects the count of bytes.
+    pub(crate) fn recycle(&self, raw_len: usize, encoded_len: usize, spare: Staged) {
         self.bytes.fetch_add(encoded_len, Ordering::Relaxed);
         self.bytes.fetch_sub(raw_len, Ordering::Relaxed);
+        let capacity = spare.capacity();
         let mut state = self.lock();
-        if state.spares.len() < SPARES_MAX {
+        let bytes = state.spare_bytes.saturating_add(capacity);
+        if state.spares.len() < SPARES_MAX && bytes <= SPARE_BYTES_MAX {
+            state.spare_bytes = bytes;
             state.spares.push(spare);
         }
     }

@@ -214,6 +214,60 @@ fn many_threads_share_a_logger_and_nothing_is_lost_or_mixed_up() {
     }
 }
 
+/// A record that a thread logs after it has heard of another one comes behind that one, whatever their
+/// clocks showed, and whichever parts of the buffer they were in.
+#[test]
+fn what_was_caused_by_a_record_comes_behind_it_while_the_clock_wavers() {
+    const THREADS: u64 = 7;
+    const ROUNDS: u64 = 1_000;
+    let store = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at("2026-02-03T14:05:06Z");
+    // Blocks of a few records, so that many of them are put together in the middle of it.
+    let options = LoggerOptions { high_water_mark: 300, ..options(&clock) };
+    let log = WorkerLogger::open(store.path(), worker(1), options).unwrap();
+    let turn = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let noise = log.clone();
+        let (turn, clock) = (&turn, &clock);
+        scope.spawn(move || {
+            while turn.load(std::sync::atomic::Ordering::SeqCst) < THREADS * ROUNDS {
+                noise.info("noise");
+                std::thread::yield_now();
+            }
+        });
+        for thread in 0..THREADS {
+            let log = log.clone();
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let own = round * THREADS + thread;
+                    while turn.load(std::sync::atomic::Ordering::SeqCst) != own {
+                        std::thread::yield_now();
+                    }
+                    clock.advance_us(if own % 2 == 0 { 30 } else { -20 });
+                    log.info(own);
+                    turn.store(own + 1, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    log.close().unwrap();
+    let found = read(store.path());
+    assert_eq!((found.gaps.len(), found.missing.len()), (0, 0));
+    let by_sequence = found.records.windows(2).all(|pair| {
+        (pair[0].sequence + 1, pair[0].time <= pair[1].time) == (pair[1].sequence, true)
+    });
+    assert!(by_sequence, "the order of times is that of the numbers");
+    let number = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["data"].as_u64()
+    };
+    let numbers: Vec<_> = found.records.iter().filter_map(|r| number(&r.line)).collect();
+    assert_eq!(numbers, (0..THREADS * ROUNDS).collect::<Vec<_>>());
+    for (_, segment) in common::segments(store.path()) {
+        common::assert_claims_hold(&segment);
+    }
+}
+
 #[test]
 fn closing_ends_all_clones_and_says_that_the_writer_leaves() {
     let store = tempfile::tempdir().unwrap();

@@ -35,7 +35,7 @@ impl Size {
 const _: () = assert!(RECORD_TEXT_BYTES_MAX / DEBUG_ENTRY_LEN < BLOCK_DEBUG_MAX);
 
 /// The age of a DEBUG entry and the terminator of its text.
-const DEBUG_ENTRY_LEN: usize = 9;
+pub(crate) const DEBUG_ENTRY_LEN: usize = 9;
 
 fn error_of<'e, 'a>(event: &'e Event<'a>) -> Option<&'e ErrorInfo<'a>> {
     match event {

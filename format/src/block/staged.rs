@@ -2,7 +2,8 @@
 //!
 //! Adding a record to a [`BlockBuilder`] touches a dozen columns. Where many threads log, all of
 //! these would wander from one processor's cache to the next with every record. Here a record is
-//! one copy to the end of one buffer, and whoever has the time makes a block of them later.
+//! one copy to the end of one buffer, and whoever has the time makes a block of them later. Threads
+//! may even have a buffer each: every record has its rank among those of all of them.
 //!
 //! The bytes never leave the process; they are no part of the format.
 
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 
 use super::builder::{BLOCK_OVERHEAD, BlockBuilder, RECORD_OVERHEAD};
 use super::opaque;
-use super::size::Size;
+use super::size::{DEBUG_ENTRY_LEN, Size};
 use crate::cursor::{Cursor, put_text, put_varint};
 use crate::error::{DecodeError, PushError};
 use crate::header::REQUEST_ID_LEN;
@@ -74,10 +75,42 @@ mod tag {
     pub(super) const OPAQUE: u8 = 11;
 }
 
+/// The most bytes that records of several buffers may have together before compression, unless there
+/// is one only. With so many no section gets too large, and no block has too many DEBUG entries.
+const TOGETHER_BYTES_MAX: usize = 8 << 20;
+
+const _: () = assert!(TOGETHER_BYTES_MAX / DEBUG_ENTRY_LEN < BLOCK_DEBUG_MAX);
+const _: () = assert!(
+    TOGETHER_BYTES_MAX + BLOCK_REQUESTS_MAX * (REQUEST_ID_LEN + RECORD_OVERHEAD) + BLOCK_OVERHEAD
+        < SECTION_BYTES_MAX
+);
+
 impl StagedRecords {
     /// No records.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What a record of this event adds to [`Self::raw_len`].
+    ///
+    /// # Errors
+    ///
+    /// As [`BlockBuilder::push`] where no block can hold it.
+    pub fn raw_len_of(event: &Event<'_>) -> Result<usize, PushError> {
+        let request = if matches!(event, Event::Request(_)) { REQUEST_ID_LEN } else { 0 };
+        Ok(Size::of(event)?.bytes + RECORD_OVERHEAD + request)
+    }
+
+    /// Whether one block has room for a record of `raw_len` bytes beside so many others with so many
+    /// bytes, whichever buffers they are in.
+    pub fn fits_beside(records: u32, bytes: usize, raw_len: usize) -> bool {
+        let is_one_of_few = usize::try_from(records).is_ok_and(|n| n < BLOCK_REQUESTS_MAX);
+        records == 0 || (is_one_of_few && bytes.saturating_add(raw_len) <= TOGETHER_BYTES_MAX)
+    }
+
+    /// The bytes of memory that it has, used or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// The number of records.
@@ -106,6 +139,17 @@ impl StagedRecords {
     ///
     /// As [`BlockBuilder::push`]; nothing is added on an error.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), PushError> {
+        // There are never as many.
+        self.push_ranked(u32::try_from(self.records).unwrap_or(u32::MAX), record)
+    }
+
+    /// Adds a record to one of several buffers that become one block. `rank` is its place among the
+    /// records of all of them, and higher than those of the records here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::push`], about this buffer alone; of all of them [`Self::fits_beside`] tells.
+    pub fn push_ranked(&mut self, rank: u32, record: &Record<'_>) -> Result<(), PushError> {
         let size = Size::of(&record.event)?;
         self.admit(record.time, size)?;
         if self.is_empty() {
@@ -117,6 +161,7 @@ impl StagedRecords {
         self.debug_entries += size.debug;
         self.requests += usize::from(matches!(record.event, Event::Request(_)));
         self.bytes.reserve(size.bytes + RECORD_BYTES);
+        self.bytes.extend_from_slice(&rank.to_le_bytes());
         self.bytes.extend_from_slice(&record.time.as_micros().to_le_bytes());
         put(&record.event, &mut self.bytes);
         Ok(())
@@ -141,6 +186,10 @@ impl StagedRecords {
 
     /// The records, in their order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.ranked().map(|(_, record)| record)
+    }
+
+    fn ranked(&self) -> impl Iterator<Item = (u32, Record<'_>)> {
         let mut cursor = Cursor::new(&self.bytes);
         // What `push` has written, `take` reads: tests hold them together.
         std::iter::from_fn(move || match cursor.remaining() {
@@ -151,11 +200,42 @@ impl StagedRecords {
 
     /// Moves all records into a builder that has none, and starts over.
     pub fn pour_into(&mut self, builder: &mut BlockBuilder) {
-        for record in self.records() {
-            let pushed = builder.push(&record);
-            debug_assert!(pushed.is_ok(), "{pushed:?}");
+        Self::pour_together(std::slice::from_mut(self), Timestamp::MIN, builder);
+    }
+
+    /// Moves the records of all these buffers into a builder that has none, by their ranks, and
+    /// starts over.
+    ///
+    /// Times never decrease: a record that has an earlier one than those before it, or than `floor`,
+    /// gets theirs. Answers how many records the builder has refused: none, if each of them fitted
+    /// beside those before it.
+    pub fn pour_together(
+        buffers: &mut [Self],
+        floor: Timestamp,
+        builder: &mut BlockBuilder,
+    ) -> usize {
+        let mut pour = Pour { builder, time: floor, refused: 0 };
+        let mut heads: Vec<_> = buffers.iter().filter_map(|buffer| head(buffer.ranked())).collect();
+        while let Some((first, until)) = lowest(&heads) {
+            let Some(((rank, record), rest)) = heads.get_mut(first) else { break };
+            pour.push(record);
+            // Threads are seldom interrupted between two records.
+            let next = loop {
+                match rest.next() {
+                    Some((rank, mut record)) if rank < until => pour.push(&mut record),
+                    next => break next,
+                }
+            };
+            match next {
+                Some(next) => (*rank, *record) = next,
+                None => drop(heads.swap_remove(first)),
+            }
         }
-        self.clear();
+        drop(heads);
+        let refused = pour.refused;
+        debug_assert_eq!(refused, 0);
+        buffers.iter_mut().for_each(Self::clear);
+        refused
     }
 
     fn clear(&mut self) {
@@ -165,7 +245,46 @@ impl StagedRecords {
     }
 }
 
-/// More than what a record without DEBUG entries takes here beside its texts: tag, time, id, two
+/// A builder that gets records of several buffers.
+struct Pour<'b> {
+    builder: &'b mut BlockBuilder,
+    time: Timestamp,
+    refused: usize,
+}
+
+impl Pour<'_> {
+    fn push(&mut self, record: &mut Record<'_>) {
+        self.time = self.time.max(record.time);
+        record.time = self.time;
+        if self.builder.push(record).is_err() {
+            self.refused += 1;
+        }
+    }
+}
+
+/// The next record of a buffer, with its rank, and those behind it.
+type Head<'a, I> = ((u32, Record<'a>), I);
+
+fn head<'a, I: Iterator<Item = (u32, Record<'a>)>>(mut records: I) -> Option<Head<'a, I>> {
+    records.next().map(|first| (first, records))
+}
+
+/// The place of the head with the lowest rank, and the lowest rank of the others.
+fn lowest<I>(heads: &[Head<'_, I>]) -> Option<(usize, u32)> {
+    let (mut found, mut until) = (None, u32::MAX);
+    for (place, ((rank, _), _)) in heads.iter().enumerate() {
+        match found {
+            Some((_, lowest)) if lowest <= *rank => until = until.min(*rank),
+            _ => {
+                until = found.map_or(until, |(_, lowest)| lowest);
+                found = Some((place, *rank));
+            }
+        }
+    }
+    found.map(|(place, _)| (place, until))
+}
+
+/// More than what a record without DEBUG entries takes here beside its texts: rank, time, tag, id, two
 /// optional numbers, an address, and the lengths of texts.
 const RECORD_BYTES: usize = 128;
 
@@ -226,8 +345,9 @@ fn put(event: &Event<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a record back.
-fn take<'a>(cursor: &mut Cursor<'a>) -> Result<Record<'a>, DecodeError> {
+/// Reads a record and its rank back.
+fn take<'a>(cursor: &mut Cursor<'a>) -> Result<(u32, Record<'a>), DecodeError> {
+    let rank = cursor.u32(WHAT)?;
     let time = Timestamp::from_micros(cursor.i64(WHAT)?);
     let event = match cursor.u8(WHAT)? {
         tag::REQUEST => {
@@ -282,7 +402,7 @@ fn take<'a>(cursor: &mut Cursor<'a>) -> Result<Record<'a>, DecodeError> {
         }
         tag => return Err(invalid(tag)),
     };
-    Ok(Record { time, event })
+    Ok((rank, Record { time, event }))
 }
 
 const WHAT: &str = "staged record";

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, Compressor, Decompressor,
-    Dictionary, LEVEL_DEFAULT, Level, LevelSet, Origin, Record, RecordType, Spine, StagedRecords,
-    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId,
+    Dictionary, Event, LEVEL_DEFAULT, Level, LevelSet, Lifecycle, Origin, Record, RecordType,
+    Spine, StagedRecords, StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -146,6 +146,29 @@ proptest! {
     }
 
     #[test]
+    fn records_of_several_buffers_become_the_block_that_their_ranks_tell(
+        own in records(40),
+        buffers in prop::collection::vec(0..5_usize, 40),
+        start in time(),
+    ) {
+        let mut staged: [_; 5] = std::array::from_fn(|_| StagedRecords::new());
+        let (mut poured, mut pushed, mut raw_len) = (BlockBuilder::new(), BlockBuilder::new(), 0);
+        for ((rank, record), buffer) in (0..).zip(at_times(start, &own)).zip(buffers) {
+            let len = StagedRecords::raw_len_of(&record.event).unwrap();
+            assert!(StagedRecords::fits_beside(rank, raw_len, len));
+            raw_len += len;
+            staged[buffer].push_ranked(rank, &record).unwrap();
+            pushed.push(&record).unwrap();
+        }
+        assert_eq!(staged.iter().map(StagedRecords::raw_len).sum::<usize>(), raw_len);
+        assert_eq!(StagedRecords::pour_together(&mut staged, Timestamp::MIN, &mut poured), 0);
+        assert!(staged.iter().all(StagedRecords::is_empty));
+        if !own.is_empty() {
+            assert_eq!(finish(&mut poured), finish(&mut pushed));
+        }
+    }
+
+    #[test]
     fn records_of_all_kinds_round_trip(own in records(40), start in time()) {
         // The latest instant must not be passed.
         let start = start.min(Timestamp::MAX.saturating_add_micros(-5_000_000_000));
@@ -154,6 +177,25 @@ proptest! {
             check_block(&bytes, &own, start, &compressor);
         }
     }
+}
+
+#[test]
+fn times_of_several_buffers_never_decrease() {
+    let event = || Event::Lifecycle(Lifecycle::WorkerStarted);
+    let mut staged = [StagedRecords::new(), StagedRecords::new()];
+    // By rank: 10, 7, 12, 11, 13; each buffer by itself is in order.
+    for (rank, (buffer, time)) in (0..).zip([(0, 10), (1, 7), (0, 12), (1, 11), (1, 13)]) {
+        let record = Record { time: Timestamp::from_micros(time), event: event() };
+        staged[buffer].push_ranked(rank, &record).unwrap();
+    }
+    let mut builder = BlockBuilder::new();
+    StagedRecords::pour_together(&mut staged, Timestamp::from_micros(11), &mut builder);
+    let (mut all, mut poured) = (StagedRecords::new(), BlockBuilder::new());
+    for time in [11, 11, 12, 12, 13] {
+        all.push(&Record { time: Timestamp::from_micros(time), event: event() }).unwrap();
+    }
+    all.pour_into(&mut poured);
+    assert_eq!(finish(&mut builder), finish(&mut poured));
 }
 
 #[test]

@@ -101,6 +101,8 @@ pub(crate) enum Fault {
     Crash(u64),
     /// The process ends in the middle of the call with this number, if it writes.
     CrashWithin(u64),
+    /// Somebody else deletes the oldest segment before the call with this number.
+    Vanish(u64),
 }
 
 /// The machine's disk, except for what goes wrong.
@@ -112,6 +114,8 @@ pub(crate) struct FaultyDisk {
     capacity: Mutex<Option<u64>>,
     /// The bytes of deleted files whose directory was not synced yet: they are not free.
     unsynced: AtomicU64,
+    /// The directory that was listed last.
+    listed: Mutex<PathBuf>,
 }
 
 impl FaultyDisk {
@@ -121,6 +125,7 @@ impl FaultyDisk {
             calls: AtomicU64::new(0),
             capacity: Mutex::new(None),
             unsynced: AtomicU64::new(0),
+            listed: Mutex::default(),
         })
     }
 
@@ -143,6 +148,11 @@ impl FaultyDisk {
             Fault::Crash(at) if call >= at => Err(io::Error::other("the process has ended")),
             Fault::CrashWithin(at) if call > at => Err(io::Error::other("the process has ended")),
             Fault::CrashWithin(at) => Ok(call == at),
+            Fault::Vanish(at) if call == at => {
+                let segments = Directory::open(&*self.listed.lock().unwrap()).unwrap().segments();
+                fs::remove_file(&segments.unwrap()[0].path).unwrap();
+                Ok(false)
+            }
             _ => Ok(false),
         }
     }
@@ -164,6 +174,7 @@ impl Storage for FaultyDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        path.clone_into(&mut self.listed.lock().unwrap());
         self.call()?;
         Disk.list(path)
     }

@@ -8,7 +8,7 @@ use logq_format::{Member, Origin, WorkerId, WriterId};
 use logq_writer::MasterLogger;
 
 use super::*;
-use crate::testing::{HOUR, NOTHING, SEGMENT, Scene, fill, grow, log_kib, raw};
+use crate::testing::{Fault, HOUR, NOTHING, SEGMENT, Scene, fill, grow, log_kib, raw};
 
 #[test]
 fn the_oldest_segments_go_when_the_store_is_too_large() {
@@ -123,6 +123,33 @@ fn a_segment_that_is_written_to_stays_until_twice_the_limit_and_others_wait_with
         ]
     );
     stuck.close().unwrap();
+}
+
+#[test]
+fn segments_that_vanish_at_any_moment_are_no_trouble() {
+    let prepare = |fault| {
+        let scene = Scene::with(fault);
+        let mut keeper = scene.open(&scene.options());
+        grow(&scene, &mut keeper, 4);
+        fill(&scene.path, 34);
+        scene.diary.take();
+        (scene, keeper)
+    };
+    let first = prepare(Fault::None).0.disk.calls();
+    for call in first.. {
+        let (scene, mut keeper) = prepare(Fault::Vanish(call));
+        keeper.pass(&scene.diary);
+        if scene.disk.calls() <= call {
+            assert!(call > first + 20, "{} calls", call - first);
+            break;
+        }
+        keeper.pass(&scene.diary);
+        let told = scene.diary.take();
+        assert!(!told.iter().any(|event| event.starts_with("error")), "call {call}: {told:?}");
+        assert!(told.iter().any(|event| event.starts_with("rotate")), "call {call}: {told:?}");
+        assert!(!scene.numbers().contains(&1));
+        assert!(scene.read().gaps.is_empty());
+    }
 }
 
 /// A writer that joins a segment and never says that it leaves; it lives as long as its slot.

@@ -14,8 +14,9 @@
 //! 1. **A writer that holds no lock on any segment** at the probe appends nothing more under the
 //!    identity it had: the kernel frees the locks of a process after its last system call, and a
 //!    writer that ends or moves on frees them after its last append. What it appended is below the
-//!    lengths. Segments are asked in the order of their numbers and the lock file behind them, so a
-//!    writer that moves on meanwhile is met where it goes: it joins there before it leaves here.
+//!    lengths. Segments are asked in the order of their numbers, those that come meanwhile behind the
+//!    others and the lock file behind all, so a writer that moves on meanwhile is met where it goes:
+//!    it joins there before it leaves here.
 //! 2. **A writer that holds the sign of rest** has everything it was given in the file, which is
 //!    below the lengths. It gives the sign back before it reads the clock for its next record, and
 //!    a clock that was stepped back by up to two seconds since is made up for, so that record is
@@ -43,6 +44,7 @@
 //! | lock file deleted or replaced | as above: the locks on segments decide |
 //! | a lock that is not quite a writer's (a whole file locked) | alive, never at rest |
 //! | member of a roster without a slot | unknown, its last block |
+//! | segments come faster than they can be asked | nothing is final for the moment |
 //! | locks are not in sight | nothing is known of the machine: the watermark of the segments |
 //!
 //! *In sight* are the locks if a writer's lock is seen, or if an entry of the page has the boot,
@@ -69,6 +71,7 @@ use crate::snapshot::Snapshot;
 
 mod sight;
 
+pub(crate) use sight::Manning;
 use sight::{Seen, Sight};
 
 /// What the machine knows of living writers at one moment.
@@ -98,6 +101,12 @@ impl Probe {
     /// more for each segment; up to three milliseconds where a writer is joining.
     pub(crate) fn take(directory: &Path, now: Timestamp) -> Self {
         Self { now, sight: Sight::of(directory) }
+    }
+
+    /// Whether somebody may still append to the segment with this number; `None` if the locks are
+    /// not in sight.
+    pub(crate) fn manning(&self, segment: u64) -> Option<Manning> {
+        self.sight.as_ref().map(|sight| sight.manning(segment))
     }
 
     /// How far answers are final that are given from a snapshot with this coverage.

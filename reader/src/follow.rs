@@ -398,7 +398,7 @@ impl<'q> Follow<'q> {
         let mut of_stores = vec![Vec::new(); self.stores.len()];
         for (tracked, len) in ends.filter(|(tracked, _)| !tracked.is_deleted) {
             if let Some(ends) = of_stores.get_mut(tracked.store) {
-                ends.push(tracked.end(len));
+                ends.push((tracked.end(len), tracked.may_grow()));
             }
         }
         let of_stores = self.stores.iter().zip(of_stores);

@@ -12,10 +12,12 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use logq_directory::{Directory, NewSegment};
@@ -24,7 +26,7 @@ use logq_reader::{
     Cursor, Delivery, Follow, FollowOptions, Notification, Progress, Snapshot, Start,
 };
 use logq_rotation::{Event as RotationEvent, LogManager, ManagerOptions};
-use logq_writer::{LoggerOptions, MasterLogger, WorkerId, WorkerLogger};
+use logq_writer::{Io, LoggerOptions, MasterLogger, SystemIo, WorkerId, WorkerLogger};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -187,6 +189,8 @@ fn a_storm_of_rotations_loses_nothing_doubles_nothing_and_keeps_the_order() {
             poll_interval: Duration::from_millis(5),
             log_size_limit: 10_000 * segment,
             granularity: 10_000,
+            // Where the disk is nearly full, segments would go before anyone has read them.
+            free_bytes_min: Some(0),
             ..ManagerOptions::default()
         };
         let manager = LogManager::open(&store, options).unwrap();
@@ -213,7 +217,11 @@ fn a_storm_of_rotations_loses_nothing_doubles_nothing_and_keeps_the_order() {
         total.store(written.values().sum(), Ordering::SeqCst);
         let readers = (ordered.join().unwrap(), arrived.join().unwrap(), resumed.join().unwrap());
         master.close().unwrap();
-        let rotations = events.try_iter().filter(|e| matches!(e, RotationEvent::Rotate(_))).count();
+        let events: Vec<_> = events.try_iter().collect();
+        let is_harm = |e: &&RotationEvent| !matches!(e, RotationEvent::Rotate(_));
+        let harm: Vec<_> = events.iter().filter(is_harm).collect();
+        assert!(harm.is_empty(), "nothing is deleted, nothing fails: {harm:?}");
+        let rotations = events.len();
         (written, rotations, readers.0, readers.1, readers.2)
     });
     assert!(rotations > 10, "{rotations} rotations");
@@ -227,6 +235,92 @@ fn a_storm_of_rotations_loses_nothing_doubles_nothing_and_keeps_the_order() {
     assert_in_order(&resumed.0);
     assert!(resumed.1.len() < 250, "{} characters: {}", resumed.1.len(), resumed.1);
     println!("{} records, {rotations} rotations", ordered.0.len());
+}
+
+/// A disk that takes nothing before it is told to.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<(bool, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.state.lock().unwrap().0 = true;
+        self.changed.notify_all();
+    }
+
+    fn await_somebody(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_while(state, |(_, somebody)| !*somebody).unwrap());
+    }
+}
+
+impl Io for Gate {
+    fn append(&self, file: &File, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut state = self.state.lock().unwrap();
+        state.1 = true;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |(is_open, _)| !*is_open).unwrap());
+        SystemIo.append(file, bytes)
+    }
+
+    fn sync(&self, file: &File) -> std::io::Result<()> {
+        SystemIo.sync(file)
+    }
+}
+
+/// A writer that lagged behind by so many rotations was forgotten: what it appended then was never
+/// handed out, or behind later records.
+#[test]
+fn a_writer_that_lives_is_waited_for_however_many_rotations_it_lags_behind() {
+    const SEGMENTS: u64 = 40;
+    let scratch = tempfile::tempdir().unwrap();
+    let store = scratch.path().join("store");
+    let directory = Directory::create(&store).unwrap();
+    let gate = Arc::new(Gate::default());
+    let options = LoggerOptions { io: Arc::<Gate>::clone(&gate), ..quick() };
+    let slow = WorkerLogger::open(&store, worker(1), options).unwrap();
+    let fast = WorkerLogger::open(&store, worker(2), quick()).unwrap();
+    let follow = |options| Follow::new(&[&store], options).unwrap();
+    let mut ordered = follow(from_start(Delivery::Ordered));
+    let mut arrived = follow(from_start(Delivery::Arrival));
+    let (mut in_order, mut as_arrived) = (Vec::new(), Vec::new());
+    (0..10_u64).for_each(|number| slow.info(number));
+    gate.await_somebody();
+    for number in 0..SEGMENTS {
+        fast.info(number);
+        fast.flush().unwrap();
+        next(&mut ordered, Duration::ZERO, &mut in_order);
+        next(&mut arrived, Duration::ZERO, &mut as_arrived);
+        let lock = directory.lock().unwrap();
+        directory.create_segment(&lock, &NewSegment::at(Timestamp::MIN)).unwrap();
+    }
+    assert!(in_order.is_empty(), "all of it is later than what the slow one holds back");
+    let after = |follow: &Follow<'_>, delivery| {
+        let start = Start::After(follow.cursor().to_string().parse().unwrap());
+        FollowOptions { start, delivery, ..FollowOptions::default() }
+    };
+    let mut resumed = follow(after(&ordered, Delivery::Ordered));
+    let mut resumed_arrival = follow(after(&arrived, Delivery::Arrival));
+    gate.open();
+    slow.flush().unwrap();
+    let (all, of_fast) = (10 + SEGMENTS, as_arrived.len() as u64);
+    let written = BTreeMap::from([(1, 10), (2, SEGMENTS)]);
+    let count = |records| usize::try_from(records).unwrap();
+    for (name, follow) in [("ordered", &mut ordered), ("resumed", &mut resumed)] {
+        let found = take(follow, count(all));
+        assert_all_once(name, &found, &written);
+        assert_in_order(&found);
+        assert_eq!(follow.report().late_records, 0, "{name}");
+    }
+    for (name, follow) in [("arrived", &mut arrived), ("resumed", &mut resumed_arrival)] {
+        let mut found = take(follow, count(all - of_fast));
+        found.extend(&as_arrived);
+        assert_all_once(name, &found, &written);
+    }
+    slow.close().unwrap();
+    fast.close().unwrap();
 }
 
 /// The part of a child: logs numbers until it is killed.

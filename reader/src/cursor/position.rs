@@ -26,9 +26,12 @@ pub(crate) const LOWEST: Rank = (Timestamp::MIN, 0, 0);
 /// Above every record; sequence numbers have 48 bits.
 pub(crate) const HIGHEST: Rank = (Timestamp::MAX, u32::MAX, u64::MAX);
 
-/// The newest segments of a store whose lengths a place tells. Older ones do not grow any more,
-/// unless a writer was stopped for so many rotations.
+/// The newest segments of a store whose lengths a place tells in any case.
 pub(crate) const ENDS_MAX: usize = 8;
+
+/// Segments whose lengths a place tells at most: the newest, and older ones that are known to be
+/// written to, since a writer there was stopped for so many rotations.
+pub(crate) const LISTED_MAX: usize = 40;
 
 /// The most levels of a place. There is a second one where an answer is cut among records that came
 /// late, and another one only if that happens to the answer that goes on from it, still earlier. If
@@ -61,7 +64,8 @@ pub(crate) struct Extent {
     /// The numbers of its oldest and its newest segment.
     pub(crate) oldest: u64,
     pub(crate) newest: u64,
-    /// The lengths of the newest segments, in the order of their numbers.
+    /// The lengths of the newest segments, and of older ones that may grow, in the order of their
+    /// numbers.
     pub(crate) ends: Vec<End>,
 }
 
@@ -104,14 +108,25 @@ impl Extent {
         if let Some(end) = same.clone().find(|end| is_same(end.file, file)) {
             return end.len;
         }
+        let newest = self.ends.get(self.ends.len().saturating_sub(ENDS_MAX)..);
         let is_new = same.next().is_some()
             || number > self.newest
-            || self.ends.first().is_some_and(|first| number > first.number);
+            || newest.and_then(<[End]>::first).is_some_and(|first| number > first.number);
         if is_new { 0 } else { u64::MAX }
     }
-}
 
-impl Extent {
+    /// Leaves only so many ends as a place tells: the newest, and of older ones those that may grow.
+    pub(crate) fn limit(ends: &mut Vec<End>, may_grow: impl Fn(&End) -> bool) {
+        let old = ends.len().saturating_sub(ENDS_MAX);
+        let mut index = 0;
+        ends.retain(|end| {
+            index += 1;
+            index > old || may_grow(end)
+        });
+        let surplus = ends.len().saturating_sub(LISTED_MAX);
+        ends.drain(..surplus);
+    }
+
     fn unite(&mut self, other: Self) {
         self.oldest = self.oldest.min(other.oldest);
         self.newest = self.newest.max(other.newest);
@@ -119,8 +134,7 @@ impl Extent {
         let new: Vec<_> = other.ends.iter().copied().filter(is_new).collect();
         self.ends.extend(new);
         self.ends.sort_by_key(|end| end.number);
-        let surplus = self.ends.len().saturating_sub(ENDS_MAX);
-        self.ends.drain(..surplus);
+        Self::limit(&mut self.ends, |_| true);
     }
 }
 

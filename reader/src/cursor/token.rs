@@ -8,7 +8,7 @@
 //! | varint | stores without a segment |
 //! | varint | number of stores, at most 64 |
 //! | varint | number of levels, 1 to 16 |
-//! | for each store | its identity (16), varint newest segment, varint number of segments listed (at most 64), for each of them varint newest minus its number, file (4) |
+//! | for each store | its identity (16), varint newest segment, varint number of segments listed (at most 640), for each of them varint newest minus its number, file (4) |
 //! | for each level | a rank; for each store varint 0 if it is not part of the level, else the distance of its newest segment from the store's plus 1, then varint newest minus oldest, and for each segment listed varint 0 or length plus 1 |
 //! | 4 | CRC-32C over `c1` and all bytes before |
 //!
@@ -20,18 +20,21 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use logq_format::{Id, Timestamp};
 
 use super::CursorError;
-use super::position::{End, Extent, HIGHEST, LEVELS_MAX, LOWEST, Level, Position, through};
+use super::position::{
+    End, Extent, HIGHEST, LEVELS_MAX, LISTED_MAX, LOWEST, Level, Position, through,
+};
 use crate::query::Order;
 use crate::rows::Rank;
 
 const PREFIX: &str = "c1";
 
 /// More characters than any cursor has.
-const TEXT_LEN_MAX: usize = 64 << 10;
+const TEXT_LEN_MAX: usize = 128 << 10;
 
 const STORES_MAX: u64 = 64;
 
-const SEGMENTS_MAX: u64 = 64;
+/// Each level may list other ones.
+const SEGMENTS_MAX: u64 = (LEVELS_MAX * LISTED_MAX) as u64;
 
 /// The segments of one store that any level lists: number and file, the newest first.
 struct Table {

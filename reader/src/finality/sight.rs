@@ -14,6 +14,9 @@ use logq_format::Id;
 const ATTEMPTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How often the segments that came during a look are asked for as well.
+const LISTINGS_MAX: usize = 100;
+
 /// The writers of a store whose locks can be seen from here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
@@ -32,6 +35,17 @@ pub(super) struct Seen {
     pub(super) is_idle: bool,
     /// What it has told of itself.
     pub(super) entry: Option<WriterEntry>,
+}
+
+/// Whether a segment has writers, as far as the machine knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manning {
+    /// Somebody may append to it.
+    Manned,
+    /// Nobody who could be asked for does, but somebody is where nobody knows.
+    Unclear,
+    /// Nobody appends to it any more, unless somebody joins.
+    Left,
 }
 
 /// The locks of a store as they were found.
@@ -58,18 +72,37 @@ impl Sight {
     pub(super) fn of(directory: &Path) -> Option<Self> {
         // Where locks do not reach other machines, this fails.
         let directory = Directory::open(directory).ok()?;
-        let mut locks = None;
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                std::thread::sleep(PAUSE);
-            }
-            locks = Locks::of(&directory).ok();
-            if matches!(locks, Some((_, true))) {
+        let mut found = Locks::of(&directory);
+        for _ in 1..ATTEMPTS {
+            if matches!(found, Ok((_, true))) {
                 break;
             }
+            std::thread::sleep(PAUSE);
+            found = Locks::of(&directory);
         }
-        let (locks, entries) = (locks?.0, directory.writer_entries());
+        let locks = match found {
+            Ok((locks, _)) => locks,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(Self::blurred()),
+            Err(_) => return None,
+        };
+        let entries = directory.writer_entries();
         locks.are_in_sight(&entries).then(|| Self { seen: locks.seen(&entries) })
+    }
+
+    /// Too much happened during the look: anybody may be anywhere, for now.
+    pub(super) fn blurred() -> Self {
+        let somebody = Seen { slot: 0, segment: 0, is_alive: false, is_idle: false, entry: None };
+        Self { seen: vec![somebody] }
+    }
+
+    /// Whether somebody may append to the segment with this number.
+    pub(super) fn manning(&self, segment: u64) -> Manning {
+        let is_at = |place: u64| self.seen.iter().any(|seen| seen.segment == place);
+        match (is_at(segment), is_at(0)) {
+            (true, _) => Manning::Manned,
+            (false, true) => Manning::Unclear,
+            (false, false) => Manning::Left,
+        }
     }
 }
 
@@ -80,19 +113,8 @@ impl Locks {
     /// which was asked before, is found there.
     fn of(directory: &Directory) -> io::Result<(Self, bool)> {
         let is_locked = directory.is_locked()?;
-        let listed = directory.segments().map_err(io::Error::other)?;
-        let mut segments = Vec::new();
-        for segment in &listed {
-            match File::open(&segment.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                opened => segments.push(Manned::of(segment.number, &opened?)?),
-            }
-        }
+        let segments = Manned::all(directory)?;
         let slots = directory.held_slots()?.unwrap_or_default();
-        if directory.segments().map_err(io::Error::other)? != listed {
-            // A writer may be where nobody has looked.
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
         let locks = Self { segments, slots, inode: directory.lock_inode(), boot: boot_id() };
         let is_steady = !is_locked && locks.elsewhere().next().is_none();
         Ok((locks, is_steady))
@@ -153,6 +175,32 @@ impl Locks {
 }
 
 impl Manned {
+    /// Asks all segments, in the order of their numbers, and those that come meanwhile behind them:
+    /// a writer may have gone on to one of these before it was asked for in the one before. Where
+    /// a store has many segments and rotates often, there always are some.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] if that does not end.
+    fn all(directory: &Directory) -> io::Result<Vec<Self>> {
+        let (mut asked, mut found) = (BTreeSet::new(), Vec::new());
+        for _ in 0..LISTINGS_MAX {
+            let mut listed = directory.segments().map_err(io::Error::other)?;
+            listed.retain(|segment| !asked.contains(&segment.path));
+            if listed.is_empty() {
+                return Ok(found);
+            }
+            for segment in listed {
+                match File::open(&segment.path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    opened => found.push(Self::of(segment.number, &opened?)?),
+                }
+                asked.insert(segment.path);
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     fn of(number: u64, file: &File) -> io::Result<Self> {
         let found = file.metadata()?;
         let present = present_writers(file)?;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use logq_directory::Place;
+use logq_directory::{Directory, NewSegment, Place};
 use logq_format::{Id, Origin, WorkerId};
 
 use super::*;
@@ -109,6 +109,41 @@ fn a_busy_writer_tells_since_when_records_wait() {
     assert_eq!(state(true, 50, 40), since(Some(time(50))));
     assert_eq!(state(false, 50, 40), since(None));
     assert_eq!(state(true, 50, 60), since(None), "that one was written meanwhile");
+}
+
+/// Where a store had many segments and rotated often, there always was a new one, and the look at the
+/// locks was given up. What the segments tell was taken for all that can be known.
+#[test]
+fn locks_are_seen_while_segments_come_all_the_time() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = Directory::create(scratch.path()).unwrap();
+    let create = || {
+        let lock = directory.lock().unwrap();
+        directory.create_segment(&lock, &NewSegment::at(time(0))).unwrap();
+    };
+    (0..200).for_each(|_| create());
+    let oldest = directory.segments().unwrap().remove(0);
+    let file = std::fs::File::options().read(true).append(true).open(&oldest.path).unwrap();
+    let presence = directory.enter(&directory.lock().unwrap(), &file).unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::SeqCst) {
+                create();
+            }
+        });
+        for _ in 0..20 {
+            let sight = Probe::take(scratch.path(), time(1000)).sight.unwrap();
+            assert!(sight.seen.iter().any(|seen| seen.slot == presence.slot() || seen.slot == 0));
+        }
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    let probe = Probe::take(scratch.path(), time(1000));
+    assert_eq!(probe.manning(oldest.number), Some(Manning::Manned));
+    assert_eq!(probe.manning(oldest.number + 1), Some(Manning::Left));
+    let blurred = Probe { now: time(1000), sight: Some(Sight::blurred()) };
+    assert_eq!(blurred.manning(1), Some(Manning::Unclear));
+    assert_eq!(blurred.finality(&Coverage::default()).watermark, None);
 }
 
 /// A writer between two steps of its program.

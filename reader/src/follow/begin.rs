@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use super::deliver::{Outcome, hand_out};
 use super::round::vanished;
 use super::tracked::{Tracked, latest};
-use super::{Delivery, Follow, FollowError, Start, before};
+use super::{Delivery, Follow, FollowError, Start, before, now};
 use crate::cursor::position::{HIGHEST, LOWEST, Position};
 use crate::cursor::{Cursor, Cursors, Resume};
 use crate::decoder::Decoder;
+use crate::finality::{Manning, Probe};
 use crate::ledger::Ledger;
 use crate::listing::refused;
 use crate::plan::{Plan, Slice};
@@ -22,8 +23,8 @@ use crate::source::{Access, FileSource};
 use crate::timeline::{Timeline, times};
 use crate::wanted::Wanted;
 
-/// The newest segments of a store that are looked into for who may still append to them. Writers go
-/// on to a newer one within a minute.
+/// The newest segments of a store that are looked into for who may still append to them, beside
+/// those where somebody is seen.
 const LOOKED_INTO: usize = 16;
 
 /// Segments that are kept open while what is there is handed out.
@@ -63,8 +64,16 @@ impl Follow<'_> {
         let Some(store) = self.stores.get_mut(index) else { return Ok(()) };
         let names = store.look()?.new;
         self.wake.watch(&store.path);
+        let probe = store.directory().map(|directory| Probe::take(directory, now()));
+        let is_manned = |number: Option<u64>| {
+            let manning = number.zip(probe.as_ref()).and_then(|(n, probe)| probe.manning(n));
+            manning == Some(Manning::Manned)
+        };
         let skipped = names.len().saturating_sub(LOOKED_INTO);
-        for (path, number) in names.into_iter().skip(skipped) {
+        for (place, (path, number)) in names.into_iter().enumerate() {
+            if place < skipped && !is_manned(number) {
+                continue;
+            }
             let collects = self.delivery == Delivery::Ordered;
             match Tracked::open(&path, index, number, collects) {
                 Ok(mut tracked) => {

@@ -15,7 +15,7 @@ use crate::cursor::position::{HIGHEST, Level, Position, file_of};
 use crate::cursor::{Cursors, Resume, Stretch, boundary};
 use crate::decoder::Decoder;
 use crate::error::ReadError;
-use crate::finality::Probe;
+use crate::finality::{Manning, Probe};
 use crate::ledger::Ledger;
 use crate::listing::refused;
 use crate::plan::{Plan, Slice};
@@ -28,7 +28,8 @@ use crate::wanted::Wanted;
 use crate::workspace::Workspaces;
 
 /// The most segments of a store that are kept open because a writer has not said that it leaves
-/// them. What those that are not any more get nevertheless is noticed by their lengths.
+/// them, if it is known to be gone, or nothing is known of it. What those that are not open any more
+/// get nevertheless is noticed by the lengths of the newest.
 const IDLE_MAX: usize = 16;
 
 /// The most segments that stay open, the newest. There are more only where a writer was stopped for
@@ -64,7 +65,7 @@ impl Follow<'_> {
         };
         self.highest = self.highest.max(outcome.highest);
         self.account.late(outcome.late);
-        self.retire();
+        self.retire(&probes);
         Ok(outcome)
     }
 
@@ -86,10 +87,13 @@ impl Follow<'_> {
     /// Learns what is new.
     pub(super) fn look(&mut self) -> Result<(), FollowError> {
         for tracked in &mut self.tracked {
+            let store = self.stores.get(tracked.store);
+            let is_superseded = store.is_some_and(|store| !store.is_newest(&tracked.path));
             // A file that is open can be examined; if not, it is as it was.
             if tracked.measure(&mut self.account).unwrap_or(false) {
                 tracked.observe(&mut self.account);
             }
+            tracked.is_superseded = is_superseded;
         }
         for index in 0..self.stores.len() {
             self.look_at(index)?;
@@ -363,22 +367,24 @@ impl Follow<'_> {
     }
 
     /// Lets go of segments of which everything has been handed out and that get no more.
-    fn retire(&mut self) {
+    ///
+    /// Where writers can be seen, one that lives keeps its segment open, however far it lags behind.
+    fn retire(&mut self, probes: &[Option<Probe>]) {
         if !self.is_caught_up {
             return;
         }
         let (mut kept, mut count) = (Vec::new(), vec![0_usize; self.stores.len()]);
         let all = self.tracked.len();
         for tracked in std::mem::take(&mut self.tracked).into_iter().rev() {
-            let is_newest = self
-                .stores
-                .get(tracked.store)
-                .is_some_and(|store| store.is_newest(&tracked.path) && !tracked.is_deleted);
             let is_done = tracked.pending.is_empty() && tracked.known() == tracked.scanned();
+            let probe = probes.get(tracked.store).and_then(Option::as_ref);
+            let manning = probe.and_then(|probe| probe.manning(tracked.number));
+            let may_be_left = manning.is_none_or(|manning| manning == Manning::Left);
             let others = count.get_mut(tracked.store);
-            let is_left = tracked.members.is_empty()
-                || others.as_ref().is_none_or(|others| **others >= IDLE_MAX);
-            if !is_newest && is_done && is_left {
+            let are_many = others.as_ref().is_none_or(|others| **others >= IDLE_MAX);
+            let is_closed = tracked.is_deleted || tracked.is_superseded;
+            let is_left = !tracked.may_grow() || (is_closed && are_many && may_be_left);
+            if is_done && is_left {
                 self.remember(&tracked);
                 continue;
             }

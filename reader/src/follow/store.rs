@@ -183,17 +183,16 @@ impl Store {
         self.ends.values().filter_map(grown).collect()
     }
 
-    /// What has been handed out, given the segments that are open.
-    pub(super) fn extent(&self, open: impl Iterator<Item = End>) -> Option<Extent> {
-        let remembered = self.ends.values().map(|(end, _)| (end.number, *end));
+    /// What has been handed out, given the segments that are open, and whether each may grow.
+    pub(super) fn extent(&self, open: impl Iterator<Item = (End, bool)>) -> Option<Extent> {
+        let remembered = self.ends.values().map(|(end, _)| (end.number, (*end, false)));
         let mut ends: BTreeMap<_, _> = remembered.collect();
-        ends.extend(open.map(|end| (end.number, end)));
+        ends.extend(open.map(|(end, may_grow)| (end.number, (end, may_grow))));
         let numbers = || self.names.values().copied().flatten().chain(ends.keys().copied());
         let (oldest, newest) = (numbers().min()?, numbers().max()?);
-        while ends.len() > ENDS_MAX {
-            ends.pop_first();
-        }
-        Some(Extent { store: self.id?, oldest, newest, ends: ends.into_values().collect() })
+        let mut listed = ends.values().map(|(end, _)| *end).collect();
+        Extent::limit(&mut listed, |end| ends.get(&end.number).is_some_and(|(_, grows)| *grows));
+        Some(Extent { store: self.id?, oldest, newest, ends: listed })
     }
 }
 

@@ -47,6 +47,9 @@ pub(super) struct Tracked {
     pub(super) pending: Pending,
     /// Its name is gone: nobody appends any more.
     pub(super) is_deleted: bool,
+    /// There was a later segment already when it was last measured. Only the newest segment is
+    /// joined, so all who may append to this one are known.
+    pub(super) is_superseded: bool,
     was_unreadable: bool,
 }
 
@@ -97,6 +100,7 @@ impl Tracked {
             collects,
             pending: Pending::default(),
             is_deleted: false,
+            is_superseded: false,
             was_unreadable: false,
         };
         if number.is_none() {
@@ -140,6 +144,11 @@ impl Tracked {
                 Ok(same.map_or(self.len, |found| found.len()))
             }
         }
+    }
+
+    /// Whether something may be appended to it, by all that its blocks tell.
+    pub(super) fn may_grow(&self) -> bool {
+        !self.is_deleted && (!self.is_superseded || !self.members.is_empty())
     }
 
     /// Looks how long the file is now; answers whether that has changed.

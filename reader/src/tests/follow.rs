@@ -479,6 +479,47 @@ fn what_a_cursor_stands_behind_does_not_come_again_when_a_slow_writer_leaves() {
     assert_eq!(follow.waiting_for(), None);
 }
 
+/// Many segments came between the look at the newest one and the look at the names. Somebody had
+/// joined it meanwhile; it was let go as one that nobody writes to, and all that came was lost. A
+/// cursor that was taken there took it for one that does not grow.
+#[test]
+fn a_segment_is_joined_as_long_as_it_is_the_newest_however_many_come_at_once() {
+    for (delivery, restarts) in [
+        (Delivery::Arrival, false),
+        (Delivery::Arrival, true),
+        (Delivery::Ordered, false),
+        (Delivery::Ordered, true),
+    ] {
+        let origin = Origin { writer: WriterId(7), worker: None };
+        let mut writer = Writer { origin, sequence: 0, time: 100 };
+        let mut first = SegmentBuilder::new(1, 1, None);
+        first.join(&writer);
+        let event = Event::Lifecycle(Lifecycle::StartingUp);
+        let record = Record { time: super::cluster::time(100), event };
+        first.block(&mut writer, BlockFlags::NONE, &[record]);
+        first.sign_of_life(&writer, BlockFlags::LEAVING);
+        let mut all = vec![(1, first.finish())];
+        for number in 2..=30 {
+            all.push((number, SegmentBuilder::new(number, number, None).finish()));
+        }
+        let mut growing = Growing::new(all);
+        growing.create();
+        let options = polled(Start::Since(Timestamp::MIN), delivery);
+        let mut follow = Follow::new(&[growing.store()], options).unwrap();
+        assert!(ranks(&mut follow).is_empty());
+        (2..=30).for_each(|_| growing.create());
+        assert!(look(&mut follow, usize::MAX).0.is_empty());
+        growing.append(0, growing.all[0].1.len());
+        if restarts {
+            let options = polled(Start::After(follow.cursor()), delivery);
+            follow = Follow::new(&[growing.store()], options).unwrap();
+        }
+        assert_eq!(ranks(&mut follow).len(), 1, "{delivery:?}, restarts: {restarts}");
+        let cursor = follow.cursor().to_string();
+        assert!(cursor.len() < 400, "{} characters: it is let go", cursor.len());
+    }
+}
+
 #[test]
 fn a_look_reads_only_what_is_new() {
     let options = ClusterOptions { seed: 3, actions: 3_000, ..ClusterOptions::default() };

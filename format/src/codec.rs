@@ -120,10 +120,21 @@ impl std::fmt::Debug for Dictionary {
 /// zstd's level 1: measured on web logs it beats level 3 in size and speed from 32 KiB up.
 pub const LEVEL_DEFAULT: i32 = 1;
 
+/// The level of small sections with a dictionary: measured on web logs it stores blocks of some 8
+/// records in 2 % fewer bytes than level 1, bodies alone in 6 %, in the same time. Higher ones gain
+/// nothing.
+const LEVEL_SMALL: i32 = 3;
+
+/// The most raw bytes of a small section. From here on the gain is not worth a second context.
+const SMALL_BYTES_MAX: usize = 8 << 10;
+
 /// Compresses sections; keeps its context between calls.
 pub struct Compressor {
     /// How sections are compressed, and the context for it; `None` to store them raw.
     context: Option<(Codec, bulk::Compressor<'static>)>,
+    /// For small sections with a dictionary, once there was one.
+    small: Option<bulk::Compressor<'static>>,
+    level: i32,
     dictionary: Option<Dictionary>,
 }
 
@@ -141,12 +152,12 @@ impl Compressor {
             }
             None => (Codec::Zstd, bulk::Compressor::new(level)?),
         };
-        Ok(Self { context: Some((codec, configured(context)?)), dictionary })
+        Ok(Self { context: Some((codec, configured(context)?)), small: None, level, dictionary })
     }
 
     /// A compressor that stores sections as they are.
     pub const fn raw() -> Self {
-        Self { context: None, dictionary: None }
+        Self { context: None, small: None, level: LEVEL_DEFAULT, dictionary: None }
     }
 
     /// The dictionary in use.
@@ -166,18 +177,33 @@ impl Compressor {
     /// A section that zstd fails on is stored raw: nothing is lost.
     pub(crate) fn compress(&mut self, section: &[u8], out: &mut Vec<u8>) -> Codec {
         let start = out.len();
-        if let Some((codec, context)) = &mut self.context {
+        if let Some((codec, context)) = self.context_for(section.len()) {
             // Room for one byte less than the section: what does not fit is not worth it.
             out.resize(start + section.len().saturating_sub(1), 0);
             let room = out.get_mut(start..).unwrap_or_default();
             if let Ok(written) = context.compress_to_buffer(section, room) {
                 out.truncate(start + written);
-                return *codec;
+                return codec;
             }
         }
         out.truncate(start);
         out.extend_from_slice(section);
         Codec::Raw
+    }
+
+    /// The context for a section of so many bytes.
+    fn context_for(&mut self, len: usize) -> Option<(Codec, &mut bulk::Compressor<'static>)> {
+        let (codec, context) = self.context.as_mut()?;
+        let is_small = len <= SMALL_BYTES_MAX && self.level < LEVEL_SMALL;
+        let Some(dictionary) = self.dictionary.as_ref().filter(|_| is_small) else {
+            return Some((*codec, context));
+        };
+        if self.small.is_none() {
+            let small = bulk::Compressor::with_dictionary(LEVEL_SMALL, dictionary.bytes());
+            // Without memory for it, the other one does as well.
+            self.small = small.and_then(configured).ok();
+        }
+        Some((*codec, self.small.as_mut().unwrap_or(context)))
     }
 }
 

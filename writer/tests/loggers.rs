@@ -243,7 +243,7 @@ fn what_was_caused_by_a_record_comes_behind_it_while_the_clock_wavers() {
                     while turn.load(std::sync::atomic::Ordering::SeqCst) != own {
                         std::thread::yield_now();
                     }
-                    clock.advance_us(if own % 2 == 0 { 30 } else { -20 });
+                    clock.advance_us(if own.is_multiple_of(2) { 30 } else { -20 });
                     log.info(own);
                     turn.store(own + 1, std::sync::atomic::Ordering::SeqCst);
                 }

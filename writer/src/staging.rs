@@ -123,7 +123,7 @@ impl Staging {
             };
         };
         if added.is_full {
-            self.whole().seal(queue);
+            self.whole().seal_if_full(queue);
         }
         let is_awaited = added.is_first && self.is_dormant.load(Ordering::Relaxed);
         if added.is_full || (is_awaited && self.is_dormant.swap(false, Ordering::Relaxed)) {
@@ -224,8 +224,7 @@ impl Whole<'_> {
         }
         let was_empty = self.is_empty();
         self.push(record, queue);
-        if self.raw_len() >= queue.high_water_mark() {
-            self.seal(queue);
+        if self.seal_if_full(queue) {
             return Next::Wake;
         }
         if was_empty && self.is_dormant.swap(false, Ordering::Relaxed) {
@@ -285,6 +284,16 @@ impl Whole<'_> {
         if self.place(&Record { time: record.time, event: substitute }, queue).is_err() {
             self.lost().add(record.level(), record.time);
         }
+    }
+
+    /// Hands the block over if it has reached the high-water mark, unless somebody else has just done
+    /// so; answers whether.
+    fn seal_if_full(&mut self, queue: &Queue) -> bool {
+        let is_full = self.raw_len() >= queue.high_water_mark();
+        if is_full {
+            self.seal(queue);
+        }
+        is_full
     }
 
     /// Hands the block in the making over to be written, if it has records.

@@ -186,15 +186,11 @@ impl StagedRecords {
 
     /// The records, in their order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.ranked().map(|(_, record)| record)
-    }
-
-    fn ranked(&self) -> impl Iterator<Item = (u32, Record<'_>)> {
-        let mut cursor = Cursor::new(&self.bytes);
-        // What `push` has written, `take` reads: tests hold them together.
-        std::iter::from_fn(move || match cursor.remaining() {
-            0 => None,
-            _ => take(&mut cursor).ok(),
+        let mut head = Head::of(&self.bytes);
+        std::iter::from_fn(move || {
+            let record = head.as_mut()?.take()?;
+            head = head.take().and_then(Head::behind);
+            Some(record)
         })
     }
 
@@ -215,23 +211,11 @@ impl StagedRecords {
         builder: &mut BlockBuilder,
     ) -> usize {
         let mut pour = Pour { builder, time: floor, refused: 0 };
-        let mut heads: Vec<_> = buffers.iter().filter_map(|buffer| head(buffer.ranked())).collect();
+        let mut heads: Vec<_> = buffers.iter().filter_map(|b| Head::of(&b.bytes)).collect();
         while let Some((first, until)) = lowest(&heads) {
-            let Some(((rank, record), rest)) = heads.get_mut(first) else { break };
-            pour.push(record);
-            // Threads are seldom interrupted between two records.
-            let next = loop {
-                match rest.next() {
-                    Some((rank, mut record)) if rank < until => pour.push(&mut record),
-                    next => break next,
-                }
-            };
-            match next {
-                Some(next) => (*rank, *record) = next,
-                None => drop(heads.swap_remove(first)),
-            }
+            let head = heads.swap_remove(first);
+            heads.extend(pour.run(head, until));
         }
-        drop(heads);
         let refused = pour.refused;
         debug_assert_eq!(refused, 0);
         buffers.iter_mut().for_each(Self::clear);
@@ -253,26 +237,58 @@ struct Pour<'b> {
 }
 
 impl Pour<'_> {
-    fn push(&mut self, record: &mut Record<'_>) {
+    /// Takes records of one buffer up to the rank `until`; threads are seldom interrupted between two.
+    fn run<'a>(&mut self, mut head: Head<'a>, until: u32) -> Option<Head<'a>> {
+        loop {
+            let record = head.take()?;
+            self.push(record);
+            head = head.behind()?;
+            if head.rank >= until {
+                return Some(head);
+            }
+        }
+    }
+
+    fn push(&mut self, mut record: Record<'_>) {
         self.time = self.time.max(record.time);
         record.time = self.time;
-        if self.builder.push(record).is_err() {
+        if self.builder.push(&record).is_err() {
             self.refused += 1;
         }
     }
 }
 
-/// The next record of a buffer, with its rank, and those behind it.
-type Head<'a, I> = ((u32, Record<'a>), I);
+/// The next record of a buffer, and those behind it.
+struct Head<'a> {
+    rank: u32,
+    /// Behind the rank.
+    rest: Cursor<'a>,
+}
 
-fn head<'a, I: Iterator<Item = (u32, Record<'a>)>>(mut records: I) -> Option<Head<'a, I>> {
-    records.next().map(|first| (first, records))
+impl<'a> Head<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        Self::behind(Self { rank: 0, rest: Cursor::new(bytes) })
+    }
+
+    /// The head behind a record that was taken.
+    fn behind(mut self) -> Option<Self> {
+        if self.rest.remaining() == 0 {
+            return None;
+        }
+        // What `push` has written, this reads: tests hold them together.
+        self.rank = self.rest.u32(WHAT).ok()?;
+        Some(self)
+    }
+
+    fn take(&mut self) -> Option<Record<'a>> {
+        take(&mut self.rest).ok()
+    }
 }
 
 /// The place of the head with the lowest rank, and the lowest rank of the others.
-fn lowest<I>(heads: &[Head<'_, I>]) -> Option<(usize, u32)> {
+fn lowest(heads: &[Head<'_>]) -> Option<(usize, u32)> {
     let (mut found, mut until) = (None, u32::MAX);
-    for (place, ((rank, _), _)) in heads.iter().enumerate() {
+    for (place, Head { rank, .. }) in heads.iter().enumerate() {
         match found {
             Some((_, lowest)) if lowest <= *rank => until = until.min(*rank),
             _ => {
@@ -345,9 +361,8 @@ fn put(event: &Event<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads a record and its rank back.
-fn take<'a>(cursor: &mut Cursor<'a>) -> Result<(u32, Record<'a>), DecodeError> {
-    let rank = cursor.u32(WHAT)?;
+/// Reads a record back, behind its rank.
+fn take<'a>(cursor: &mut Cursor<'a>) -> Result<Record<'a>, DecodeError> {
     let time = Timestamp::from_micros(cursor.i64(WHAT)?);
     let event = match cursor.u8(WHAT)? {
         tag::REQUEST => {
@@ -402,7 +417,7 @@ fn take<'a>(cursor: &mut Cursor<'a>) -> Result<(u32, Record<'a>), DecodeError> {
         }
         tag => return Err(invalid(tag)),
     };
-    Ok((rank, Record { time, event }))
+    Ok(Record { time, event })
 }
 
 const WHAT: &str = "staged record";

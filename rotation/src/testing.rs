@@ -149,7 +149,7 @@ impl FaultyDisk {
             Fault::CrashWithin(at) if call > at => Err(io::Error::other("the process has ended")),
             Fault::CrashWithin(at) => Ok(call == at),
             Fault::Vanish(at) if call == at => {
-                let segments = Directory::open(&*self.listed.lock().unwrap()).unwrap().segments();
+                let segments = Directory::open(&self.listed.lock().unwrap()).unwrap().segments();
                 fs::remove_file(&segments.unwrap()[0].path).unwrap();
                 Ok(false)
             }

@@ -3,9 +3,11 @@
 
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use logq_format::Process;
+use nix::libc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -41,6 +43,15 @@ fn close_all() {
     }
 }
 
+/// From now on a write beyond the limit on the size of files fails, as on a full disk; otherwise it
+/// ends the process (`RLIMIT_FSIZE`, `ulimit -f`). Programs that the process starts are not affected.
+pub(crate) fn survive_file_size_limit() {
+    static REGISTERED: Once = Once::new();
+    static EXCEEDED: AtomicBool = AtomicBool::new(false);
+    // If the handler cannot be installed, logging goes on as long as the limit allows.
+    REGISTERED.call_once(|| drop(signal_hook::flag::register(libc::SIGXFSZ, &EXCEEDED)));
+}
+
 /// Installs the panic hook.
 pub(crate) fn log_panics(logger: Logger, process: Process) {
     let before = std::panic::take_hook();
@@ -60,8 +71,26 @@ fn failure_of(panic: &PanicHookInfo<'_>) -> Failure {
     let place = panic.location().map(|at| format!(" at {at}")).unwrap_or_default();
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("unnamed");
-    let backtrace = Backtrace::force_capture();
-    Failure::from_stack(format!("panic{place} in thread {name}: {message}\n{backtrace}"))
+    let backtrace = Backtrace::force_capture().to_string();
+    let frames = frames_of_the_program(&backtrace);
+    Failure::from_stack(format!("panic{place} in thread {name}: {message}\n{frames}"))
+}
+
+fn after_line(text: &str) -> &str {
+    text.split_once('\n').map_or("", |(_, rest)| rest)
+}
+
+/// A backtrace from the frame that has panicked on: those before are the hook's and the library's.
+fn frames_of_the_program(backtrace: &str) -> &str {
+    let Some((_, panicking)) = backtrace.split_once("rust_begin_unwind") else { return backtrace };
+    let mut rest = after_line(panicking);
+    while let Some(line) = rest.lines().next() {
+        if !(line.trim_start().starts_with("at ") || line.contains(": core::panicking::")) {
+            break;
+        }
+        rest = after_line(rest);
+    }
+    rest
 }
 
 /// Starts the thread that waits for the signals.
@@ -78,4 +107,22 @@ pub(crate) fn close_on_signals(logger: Logger) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("logq-signals".to_owned()).spawn(wait).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_from_the_frame_that_has_panicked_on() {
+        let backtrace = "   0: logq_writer::endings::failure_of\n             at ./src/endings.rs:63:21\n   \
+            5: __rustc::rust_begin_unwind\n             at /rustc/0/library/std/src/panicking.rs:689:5\n   \
+            6: core::panicking::panic_fmt\n             at /rustc/0/library/core/src/panicking.rs:80:14\n   \
+            7: shop::order\n             at ./src/main.rs:18:36\n   \
+            8: std::panicking::catch_unwind\n";
+        let frames = frames_of_the_program(backtrace);
+        assert!(frames.starts_with("   7: shop::order\n") && frames.contains("8: std"), "{frames}");
+        assert_eq!(frames_of_the_program("   0: shop::order\n"), "   0: shop::order\n");
+        assert_eq!(frames_of_the_program("rust_begin_unwind"), "");
+    }
 }

@@ -158,6 +158,7 @@ impl Logger {
         worker: Option<WorkerId>,
         options: LoggerOptions,
     ) -> Result<Self, OpenError> {
+        endings::survive_file_size_limit();
         let target = Target::new(path)?;
         let origin = Origin { writer: new_writer_id(), worker };
         let clock = Some(options.clock.as_ref());

@@ -87,6 +87,9 @@ struct Rest {
     instant: Instant,
 }
 
+/// What the header of a block can tell of dropped records.
+const HEADER_LOST_MAX: u64 = u16::MAX as u64;
+
 /// Two readings of clocks that are further apart do not belong together.
 const READING_MAX: Duration = Duration::from_millis(1);
 
@@ -307,7 +310,7 @@ impl Whole<'_> {
         for (stripe, part) in self.stripes.iter_mut().zip(&mut records.parts) {
             std::mem::swap(&mut stripe.records, part);
             count += part.len() as u64;
-            lost += stripe.lost.take_unreported();
+            lost += stripe.lost.take_unreported(HEADER_LOST_MAX - lost);
         }
         let (origin, sequence) = (self.core.origin, self.core.first_sequence);
         self.core.first_sequence += count;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use common::read;
 use logq_writer::{Io, LoggerOptions, MasterLogger, SyncPolicy, SystemIo};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -32,7 +33,9 @@ const ENDING: &str = "LOGQ_TEST_ENDING";
 fn ending_child() {
     let (Ok(store), Ok(ending)) = (std::env::var(STORE), std::env::var(ENDING)) else { return };
     // Nothing reaches the disk by itself, so that only the ending can have brought it there.
-    let patient = LoggerOptions { output_delay: Duration::from_secs(3600), ..Default::default() };
+    let compression = ending != "file-size";
+    let output_delay = Duration::from_secs(3600);
+    let patient = LoggerOptions { output_delay, compression, ..Default::default() };
     let log = MasterLogger::open(store, patient).unwrap();
     log.info("logged");
     log.debug("kept back");
@@ -54,6 +57,7 @@ fn ending_child() {
             std::thread::sleep(Duration::from_secs(60));
         }
         "fork" => fork(&log),
+        "file-size" => file_size(&log),
         other => panic!("{other}"),
     }
 }
@@ -75,6 +79,18 @@ fn fork(log: &MasterLogger) {
             log.close().unwrap();
         }
     }
+}
+
+/// Logs more than files may have, then raises that limit.
+fn file_size(log: &MasterLogger) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 16 << 10, hard).unwrap();
+    (0..100).for_each(|n| log.info(format!("{n} {}", "x".repeat(1000))));
+    let refused = log.flush().unwrap_err();
+    assert_eq!(refused.code, nix::libc::EFBIG, "{refused}");
+    setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+    log.flush().unwrap();
+    log.close().unwrap();
 }
 
 fn end(store: &Path, ending: &str, signal: Option<Signal>) -> ExitStatus {
@@ -129,6 +145,19 @@ fn signals_close_the_logger_and_then_end_the_process_as_ever() {
         let status = end(store.path(), "signal", Some(signal));
         assert_eq!(status.signal(), Some(signal as i32));
         assert_eq!(data(store.path())[0]["data"], "logged");
+    }
+}
+
+/// The process was ended by SIGXFSZ.
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_ends_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let status = end(scratch.path(), "file-size", None);
+    assert_eq!(status.code(), Some(0), "{status}");
+    let data = data(scratch.path());
+    assert_eq!(data.len(), 101);
+    for (n, line) in data.iter().skip(1).enumerate() {
+        assert!(line["data"].as_str().unwrap().starts_with(&format!("{n} x")), "{line}");
     }
 }
 

@@ -265,8 +265,7 @@ fn error_field(out: &mut Vec<u8>, error: &ErrorInfo<'_>, expected: bool) {
 
 fn request_id(out: &mut Vec<u8>, request: RequestId) {
     out.extend_from_slice(b",\"requestId\":\"");
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    out.extend_from_slice(request.uuid().hyphenated().encode_lower(&mut text).as_bytes());
+    request.write_text(out);
     out.push(b'"');
 }
 
@@ -287,9 +286,10 @@ pub fn write_millis(out: &mut Vec<u8>, micros: u64) {
     let fraction = micros % 1000;
     if fraction > 0 {
         let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
-        let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
+        let text = digits.map(|digit| b'0' + (digit & 0x0F) as u8);
+        let length = 3 - text.iter().rev().take_while(|digit| **digit == b'0').count();
         out.push(b'.');
-        out.extend(digits.iter().take(last + 1).map(|digit| b'0' + (digit & 0x0F) as u8));
+        out.extend_from_slice(text.get(..length).unwrap_or_default());
     }
 }
 

@@ -369,6 +369,11 @@ impl<'a> Method<'a> {
         ("CONNECT", Method::Connect),
     ];
 
+    /// The names of all methods that are known.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::KNOWN.iter().map(|(name, _)| *name)
+    }
+
     /// The method named `text`; method names are case-sensitive (RFC 9110, section 9.1).
     pub fn new(text: &'a str) -> Self {
         Self::KNOWN
@@ -429,6 +434,12 @@ impl RequestId {
     /// The bytes, in the order of a UUID's text.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// Appends the id as the text of a UUID: 36 ASCII bytes.
+    pub fn write_text(self, out: &mut Vec<u8>) {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        out.extend_from_slice(self.uuid().hyphenated().encode_lower(&mut text).as_bytes());
     }
 
     /// The id as a UUID.

@@ -81,21 +81,21 @@ impl Timestamp {
         let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
 
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        write_digits(&mut text, 0, 4, year);
-        write_digits(&mut text, 5, 2, month);
-        write_digits(&mut text, 8, 2, day);
-        write_digits(&mut text, 11, 2, second_of_day / 3600);
-        write_digits(&mut text, 14, 2, second_of_day / 60 % 60);
-        write_digits(&mut text, 17, 2, second_of_day % 60);
-        write_digits(&mut text, 20, 6, micros);
+        write_digits::<0, 4>(&mut text, year);
+        write_digits::<5, 2>(&mut text, month);
+        write_digits::<8, 2>(&mut text, day);
+        write_digits::<11, 2>(&mut text, second_of_day / 3600);
+        write_digits::<14, 2>(&mut text, second_of_day / 60 % 60);
+        write_digits::<17, 2>(&mut text, second_of_day % 60);
+        write_digits::<20, 6>(&mut text, micros);
         out.extend_from_slice(&text);
     }
 }
 
-/// Writes `value` in decimal into `text[at..at + width]`, right to left.
-fn write_digits(text: &mut [u8], at: usize, width: usize, value: i64) {
-    let mut rest = value.unsigned_abs();
-    for digit in text.iter_mut().skip(at).take(width).rev() {
+/// Writes `value`, which has no more digits, in decimal into `text[AT..AT + WIDTH]`, right to left.
+fn write_digits<const AT: usize, const WIDTH: usize>(text: &mut [u8; RFC3339_LEN], value: i64) {
+    let mut rest = u32::try_from(value.unsigned_abs()).unwrap_or(0);
+    for digit in text.iter_mut().skip(AT).take(WIDTH).rev() {
         *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
         rest /= 10;
     }

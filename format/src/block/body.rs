@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::opaque;
-use super::spine::{Place, Spine};
+use super::spine::{Counts, Place, Spine};
 use crate::column::{Ints, Texts, Utf8Texts};
 use crate::cursor::{Cursor, unzigzag};
 use crate::error::DecodeError;
@@ -65,44 +65,10 @@ impl<'a> Body<'a> {
         let request_kinds = cursor.bytes("request kinds", counts.of(Family::Request))?;
         let addresses = take_addresses(cursor, request_kinds)?;
         let fixed = ErrorsFixed::take(cursor, counts.errors)?;
-        let other_method_ordinals = ordinals(spine.method_codes().iter().map(|code| *code == 0));
-        let other_methods = spine.method_codes().iter().filter(|code| **code == 0).count();
-
-        let of = |record_type, family, what, content| Column {
-            what,
-            content,
-            count: counts.of(family),
-            wanted: types.contains(record_type),
-        };
-        let failures = TypeSet::EMPTY
-            .with(RecordType::Response)
-            .with(RecordType::ResponseFinished)
-            .with(RecordType::UncaughtException);
-        let of_errors = |what, content, count| Column {
-            what,
-            content,
-            count,
-            wanted: types.intersects(failures),
-        };
-        let rare = TypeSet::from_bits(!failures.bits());
-        let texts = [
-            Column {
-                count: other_methods,
-                ..of(RecordType::Request, Family::Request, "methods", Content::Text)
-            },
-            of(RecordType::Request, Family::Request, "urls", Content::Text),
-            of(RecordType::RequestMeta, Family::Meta, "request data", Content::Json),
-            of(RecordType::RequestLog, Family::RequestLog, "request logs", Content::Json),
-            of(RecordType::WorkerLog, Family::WorkerLog, "worker logs", Content::Json),
-            of(RecordType::MasterLog, Family::MasterLog, "master logs", Content::Json),
-            of_errors("errors", Content::Text, counts.errors),
-            of_errors("error properties", Content::Json, fixed.with_properties()),
-            of_errors("debug entries", Content::Json, fixed.debug_total()),
-            Column {
-                wanted: types.intersects(rare),
-                ..of(RecordType::Unknown, Family::Opaque, "rare records", Content::Bytes)
-            },
-        ];
+        let is_other = || spine.method_codes().iter().map(|code| *code == 0);
+        let other_method_ordinals = ordinals(is_other());
+        let other_methods = is_other().filter(|is_other| *is_other).count();
+        let columns = text_columns(counts, other_methods, &fixed, types);
         let [
             other_methods,
             urls,
@@ -114,7 +80,7 @@ impl<'a> Body<'a> {
             properties,
             debug,
             opaque,
-        ] = take_texts(cursor, texts)?;
+        ] = take_texts(cursor, columns)?;
         Ok(Self {
             request_kinds,
             addresses,
@@ -225,6 +191,40 @@ fn take_addresses(
             _ => Err(DecodeError::Invalid { what: "request kind", found: u64::from(*kind) }),
         })
         .collect()
+}
+
+/// The text columns in their order, of which those are wanted that records of `types` need.
+fn text_columns(
+    counts: &Counts,
+    other_methods: usize,
+    fixed: &ErrorsFixed<'_>,
+    types: TypeSet,
+) -> [Column; 10] {
+    use Content::{Bytes, Json, Text};
+    use RecordType as T;
+    let failures =
+        TypeSet::EMPTY.with(T::Response).with(T::ResponseFinished).with(T::UncaughtException);
+    let column = |what, content, count, users: TypeSet| {
+        let wanted = types.intersects(users);
+        Column { what, content, count, wanted }
+    };
+    let of = |what, content, family, user| {
+        column(what, content, counts.of(family), TypeSet::EMPTY.with(user))
+    };
+    let of_errors = |what, content, count| column(what, content, count, failures);
+    let others = TypeSet::from_bits(!failures.bits());
+    [
+        column("methods", Text, other_methods, TypeSet::EMPTY.with(T::Request)),
+        of("urls", Text, Family::Request, T::Request),
+        of("request data", Json, Family::Meta, T::RequestMeta),
+        of("request logs", Json, Family::RequestLog, T::RequestLog),
+        of("worker logs", Json, Family::WorkerLog, T::WorkerLog),
+        of("master logs", Json, Family::MasterLog, T::MasterLog),
+        of_errors("errors", Text, counts.errors),
+        of_errors("error properties", Json, fixed.with_properties()),
+        of_errors("debug entries", Json, fixed.debug_total()),
+        column("rare records", Bytes, counts.of(Family::Opaque), others),
+    ]
 }
 
 /// Takes the directory of the text columns and then the columns themselves.

@@ -151,6 +151,11 @@ impl FieldPath {
         path::parse(text)
     }
 
+    /// Every field as a whole, in the order of the JSON output.
+    pub fn all() -> impl Iterator<Item = Self> {
+        path::roots().map(|root| Self { root, steps: Vec::new() })
+    }
+
     /// The value of the field in a record of `origin` with this sequence number; `None` if it does
     /// not have the field.
     ///

@@ -10,6 +10,7 @@
 //! | levels, types, processes, requests | [`words`] |
 //! | the fields of records, and their values | [`FieldPath`], [`FieldValue`] |
 //! | questions about records | [`Expression`]: `status >= 500 and data.user.id = 7` |
+//! | the members of a JSON object, as text | [`object_members()`] |
 //! | the known word nearest to a misspelt one | [`nearest()`] |
 //!
 //! # Example
@@ -38,11 +39,13 @@ pub mod expression;
 pub mod field;
 mod lookup;
 mod nearest;
+mod refusal;
 pub mod when;
 pub mod words;
 
 pub use expression::{BlockFacts, Expression, ExpressionError, Verdict};
 pub use field::{FieldPath, FieldValue, Known};
+pub use lookup::object_members;
 pub use nearest::nearest;
 
 /// Property tests take the same cases in every run; a failure names the seed of its case.

@@ -53,7 +53,6 @@ use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 
 pub use self::error::{Reason, Subject, WhenError};
-pub(crate) use self::error::{clip, line_around};
 pub use self::span::parse_duration;
 pub use self::zone::parse_zone;
 

@@ -3,7 +3,7 @@
 //! The cursor reads words, strings and signs; what they mean is up to its callers.
 
 use super::error::{Problem, Reason};
-use crate::when::clip;
+use crate::refusal::clip;
 
 /// What is left of a text. A copy is a place to come back to.
 #[derive(Clone, Copy)]

@@ -5,7 +5,8 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::when::{self, clip, line_around};
+use crate::refusal::{Refusal, clip};
+use crate::when;
 use crate::words::WordError;
 
 /// Says that a text could not be read as an expression or as a field.
@@ -241,14 +242,9 @@ impl fmt::Display for ExpressionError {
             Subject::Expression => ("expression", format!("examples: {EXAMPLES}")),
             Subject::Field => ("field", format!("fields: {FIELDS}")),
         };
-        writeln!(f, "cannot read the {subject} {:?}: {}", clip(&self.text), self.reason)?;
-        let (line, column) = line_around(&self.text, self.column);
-        writeln!(f, "  {line}")?;
-        write!(f, "  {:column$}^", "")?;
-        if self.reason.blames_the_writing() {
-            write!(f, "\n  {examples}")?;
-        }
-        Ok(())
+        let Self { text, column, reason, .. } = self;
+        let hint = reason.blames_the_writing().then_some(examples);
+        Refusal { subject, text, column: *column, reason, hint }.fmt(f)
     }
 }
 

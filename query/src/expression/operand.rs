@@ -13,7 +13,8 @@ use super::literal::{Literal, Network};
 use super::tree::Operator;
 use crate::field::{FieldPath, Number, Root};
 use crate::nearest::nearest;
-use crate::when::{self, Context, clip};
+use crate::refusal::clip;
+use crate::when::{self, Context};
 use crate::words::{self, WordError};
 
 /// A value as it is written.

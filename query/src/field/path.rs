@@ -4,7 +4,7 @@ use super::{FieldPath, Root};
 use crate::expression::{Cursor, ExpressionError, Problem, Reason, Subject};
 use crate::lookup::Step;
 use crate::nearest::nearest;
-use crate::when::clip;
+use crate::refusal::clip;
 
 /// More than any path that is written on purpose.
 const PATH_BYTES_MAX: usize = 4096;
@@ -31,6 +31,11 @@ const NAMES: [(Root, &[&str]); 19] = [
     (Root::ExitCode, &["exitCode", "exit"]),
     (Root::Signal, &["signal"]),
 ];
+
+/// Every field, in the order of the JSON output.
+pub(super) fn roots() -> impl Iterator<Item = Root> {
+    NAMES.iter().map(|(root, _)| *root)
+}
 
 /// The keys that an error of the JSON output has itself, and `text`, which is stack or value.
 const OF_ERROR: [&str; 6] = ["text", "stack", "value", "expected", "properties", "debug"];

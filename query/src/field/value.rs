@@ -128,11 +128,17 @@ impl<'a> FieldValue<'a> {
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => json::write_string(out, text),
-            Self::Json(text) => out.extend_from_slice(text.as_bytes()),
-            _ => match self.as_text() {
-                Some(text) => json::write_string(out, &text),
-                None => self.write_text(out),
-            },
+            Self::Level(_)
+            | Self::Time(_)
+            | Self::Request(_)
+            | Self::Address(_)
+            | Self::Version(_) => {
+                // Nothing in them needs an escape.
+                out.push(b'"');
+                self.write_text(out);
+                out.push(b'"');
+            }
+            _ => self.write_text(out),
         }
     }
 
@@ -145,6 +151,14 @@ impl<'a> FieldValue<'a> {
             Self::Time(time) => time.write_rfc3339(out),
             Self::Micros(micros) => json::write_millis(out, *micros),
             Self::Level(level) => out.extend_from_slice(level.as_str().as_bytes()),
+            Self::Integer(integer) => match i64::try_from(*integer) {
+                Ok(integer) => {
+                    out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes())
+                }
+                Err(_) => out.extend_from_slice(itoa::Buffer::new().format(*integer).as_bytes()),
+            },
+            Self::Request(request) => request.write_text(out),
+            Self::Null => out.extend_from_slice(b"null"),
             _ => out.extend_from_slice(self.to_string().as_bytes()),
         }
     }

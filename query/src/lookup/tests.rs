@@ -33,6 +33,38 @@ fn values_are_found_by_keys_and_indices() {
 }
 
 #[test]
+fn members_come_in_their_order_as_they_are_written() {
+    let check = |json: &str, expected: Option<&[(&str, &str)]>| {
+        let found = object_members(json);
+        let found: Option<Vec<_>> =
+            found.as_ref().map(|all| all.iter().map(|(key, value)| (&**key, *value)).collect());
+        assert_eq!(found.as_deref(), expected, "{json}");
+    };
+    check("{}", Some(&[]));
+    check(" { } ", Some(&[]));
+    check(
+        r#"{"b":1.50, "a" : [ {} ],"b":"x}" }"#,
+        Some(&[("b", "1.50"), ("a", "[ {} ]"), ("b", "\"x}\"")]),
+    );
+    check(r#"{"\u0061\"":null}"#, Some(&[("a\"", "null")]));
+    for text in [
+        "",
+        "[]",
+        "7",
+        "{",
+        "{}{}",
+        "{,}",
+        r#"{"a"}"#,
+        r#"{"a":}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":1 2}"#,
+        r#"{"a":{}"#,
+    ] {
+        check(text, None);
+    }
+}
+
+#[test]
 fn escapes_are_understood_in_keys_and_values() {
     let check = |json: &str, wanted: &str, expected: &str| {
         let found = find(json, &[key(wanted)]);

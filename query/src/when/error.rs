@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::refusal::Refusal;
+
 /// Says that a text could not be read as a time, an interval, a duration or a time zone.
 ///
 /// `Display` takes several lines: the reason, the text with a caret below the place, and, when the
@@ -228,15 +230,10 @@ impl Subject {
 
 impl fmt::Display for WhenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subject = self.subject;
-        writeln!(f, "cannot read the {} {:?}: {}", subject.name(), clip(&self.text), self.reason)?;
-        let (line, column) = line_around(&self.text, self.column);
-        writeln!(f, "  {line}")?;
-        write!(f, "  {:column$}^", "")?;
-        if self.reason.blames_the_writing() {
-            write!(f, "\n  accepted: {}", subject.accepted())?;
-        }
-        Ok(())
+        let Self { text, column, reason, subject } = self;
+        let is_form = reason.blames_the_writing();
+        let hint = is_form.then(|| format!("accepted: {}", subject.accepted()));
+        Refusal { subject: subject.name(), text, column: *column, reason, hint }.fmt(f)
     }
 }
 
@@ -244,26 +241,6 @@ impl Error for WhenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.reason.source()
     }
-}
-
-/// More characters than any time that is written on purpose; beyond it a message shows a part.
-const SHOWN_CHARS_MAX: usize = 72;
-
-/// The beginning of a text, short enough for a message.
-pub(crate) fn clip(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(SHOWN_CHARS_MAX - 1).chain(['…']).collect(),
-    }
-}
-
-/// The part of the text around the column, and the column within that part.
-pub(crate) fn line_around(text: &str, column: usize) -> (String, usize) {
-    let skipped = column.saturating_sub(SHOWN_CHARS_MAX / 2);
-    // A line break or a tab would move the text away from its caret.
-    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let line = text.chars().skip(skipped).take(SHOWN_CHARS_MAX).map(visible).collect();
-    (line, column - skipped)
 }
 
 fn name_of(found: Option<char>) -> String {
@@ -302,12 +279,5 @@ mod tests {
         check("µs", 2, "  µs\n    ^");
         let (line, indent) = ("7".repeat(72), " ".repeat(36));
         check(&"7".repeat(1_000), 500, &format!("  {line}\n  {indent}^"));
-    }
-
-    #[test]
-    fn a_clipped_text_says_that_more_follows() {
-        assert_eq!(clip("14:05"), "14:05");
-        assert_eq!(clip(&"7".repeat(72)), "7".repeat(72));
-        assert_eq!(clip(&"7".repeat(73)), "7".repeat(71) + "…");
     }
 }

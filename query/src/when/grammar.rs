@@ -5,11 +5,12 @@
 use jiff::civil::{Date, Time, Weekday};
 use logq_format::Timestamp;
 
-use super::error::{Problem, Reason, clip};
+use super::error::{Problem, Reason};
 use super::scan::{Field, Fraction, Scanner};
 use super::span::{self, Span};
 use super::zone::{self, ZoneSuffix};
 use crate::nearest::nearest;
+use crate::refusal::clip;
 
 /// A text about time, understood.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 //!
 //! The scanner reads characters, numbers and words; what they mean is up to its callers.
 
-use super::error::{Problem, Reason, clip};
+use super::error::{Problem, Reason};
+use crate::refusal::clip;
 
 /// What is left of a text. A copy is a place to come back to.
 #[derive(Clone, Copy)]

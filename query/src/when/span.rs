@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::error::{Problem, Reason, Subject, WhenError, clip};
+use super::error::{Problem, Reason, Subject, WhenError};
 use super::scan::{Fraction, Scanner};
 use crate::nearest::nearest;
+use crate::refusal::clip;
 
 /// A length of time, never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,9 +6,10 @@
 
 use jiff::tz::{self, Offset, TimeZone};
 
-use super::error::{Problem, Reason, Subject, WhenError, clip};
+use super::error::{Problem, Reason, Subject, WhenError};
 use super::scan::{Field, Scanner};
 use crate::nearest::nearest;
+use crate::refusal::clip;
 
 /// The zone written at the end of a time.
 #[derive(Debug)]

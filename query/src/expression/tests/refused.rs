@@ -3,12 +3,18 @@
 use std::error::Error;
 
 use super::*;
+use crate::refusal::check_refusal;
 
-/// Compares reason and column of a text that is refused.
+/// Compares the message for a text that is refused, and reason and column where that shows only a
+/// part of the text.
 #[track_caller]
 fn check(text: &str, column: usize, reason: &str) {
     let error = Expression::parse(text, &context()).unwrap_err();
     assert_eq!((error.column, error.reason.to_string().as_str()), (column, reason), "{text}");
+    if text.len() <= 72 && column <= 36 {
+        let rest = check_refusal(&error.to_string(), "expression", text, column, reason).to_owned();
+        assert!(rest.is_empty() || rest.starts_with("\n  examples: "), "{rest}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::*;
+use crate::refusal::check_refusal;
 
 const TIMES: &str = "
   accepted: 2026-02-03, 2026-02-03 14:05:06.789, 2026-02-03T14:05:06Z, 2026-02-03 14:05 +02:00,
@@ -30,9 +31,7 @@ impl Marks for Broken {
 #[track_caller]
 fn check(text: &str, column: usize, reason: &str) {
     let shown = parse_instant(text, &context(NOW, "Europe/Berlin")).unwrap_err().to_string();
-    let caret = " ".repeat(column) + "^";
-    let expected = format!("cannot read the time {text:?}: {reason}\n  {text}\n  {caret}{TIMES}");
-    assert_eq!(shown, expected);
+    assert_eq!(check_refusal(&shown, "time", text, column, reason), TIMES);
 }
 
 #[test]
@@ -119,8 +118,7 @@ fn what_follows_a_time_is_refused() {
 #[track_caller]
 fn check_in(context: &Context<'_>, text: &str, column: usize, reason: &str) {
     let shown = parse_instant(text, context).unwrap_err().to_string();
-    let caret = " ".repeat(column) + "^";
-    assert_eq!(shown, format!("cannot read the time {text:?}: {reason}\n  {text}\n  {caret}"));
+    assert_eq!(check_refusal(&shown, "time", text, column, reason), "");
 }
 
 #[test]
@@ -162,10 +160,7 @@ fn what_the_context_cannot_tell_is_said() {
 fn an_instant_is_no_interval() {
     let check = |text: &str, reason: &str, column: usize| {
         let shown = parse_interval(text, &context(NOW, "UTC")).unwrap_err().to_string();
-        let caret = " ".repeat(column) + "^";
-        let expected =
-            format!("cannot read the interval {text:?}: {reason}\n  {text}\n  {caret}{INTERVALS}");
-        assert_eq!(shown, expected);
+        assert_eq!(check_refusal(&shown, "interval", text, column, reason), INTERVALS);
     };
     for text in ["now", "3h ago", "-3h", "+5m", "since", "since+5m", "start", "crash", "run-1+1h"] {
         check(text, "this is one instant, and a stretch of time is needed", 0);

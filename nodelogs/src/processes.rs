@@ -24,9 +24,6 @@ const WRITERS_MAX: usize = 1 << 14;
 /// A jump ahead of the nonce up to this means that records are lost, a larger one a new process.
 const LOST_MAX: u16 = 1 << 15;
 
-/// How far the nonces of one round reach.
-const ROUND: u64 = 1 << 16;
-
 /// The processes that wrote a log.
 #[derive(Debug)]
 pub struct Processes {
@@ -53,8 +50,6 @@ struct Worker {
 struct Process {
     /// The number of its next record, counted from its first one's nonce.
     next: u64,
-    /// Rounds that the sequence number is ahead of that.
-    ahead: u64,
     writer: Option<WriterId>,
     last_ms: u64,
 }
@@ -75,7 +70,8 @@ pub struct Identity {
     /// The process, until its clock goes back: then it goes on as another writer, since a writer's
     /// times never decrease.
     pub writer: WriterId,
-    /// Ascending over all records of a process. The lowest 16 bits are the nonce.
+    /// Ascending over all records of a process; pings, which are not kept, take numbers, too. The
+    /// lowest 16 bits are the nonce.
     pub sequence: u64,
 }
 
@@ -175,18 +171,11 @@ impl Process {
         time_ms: u64,
         name: impl FnOnce() -> Option<WriterId>,
     ) -> Option<Identity> {
-        let is_first = self.writer.is_none() || self.steps_back(time_ms);
-        if is_first {
+        if self.writer.is_none() || self.steps_back(time_ms) {
             self.writer = name();
         }
         self.last_ms = time_ms;
-        let sequence = number + self.ahead * ROUND;
-        if is_first {
-            // Pings take numbers and are not kept. This jump behind its first record has every reader
-            // know that the numbers of the writer skip, wherever its blocks will end.
-            self.ahead += 1;
-        }
-        self.writer.map(|writer| Identity { writer, sequence })
+        self.writer.map(|writer| Identity { writer, sequence: number })
     }
 }
 

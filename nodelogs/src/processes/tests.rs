@@ -14,7 +14,7 @@ fn history(rows: &[Row]) -> Vec<(Option<usize>, u16, u16)> {
         let entry = Entry::take(&mut row.bytes()).unwrap();
         let Placed { identity, missing } = processes.place(&entry);
         let writer = identity.map(|Identity { writer, sequence }| {
-            assert_eq!(sequence % ROUND, u64::from(entry.nonce));
+            assert_eq!(sequence % 65_536, u64::from(entry.nonce));
             let before = sequences.insert(writer, sequence);
             assert!(before.is_none_or(|before| before < sequence));
             names.iter().position(|name| *name == writer).unwrap_or_else(|| {
@@ -117,13 +117,16 @@ fn a_clock_that_goes_back_begins_a_writer_and_the_numbers_go_on() {
 }
 
 #[test]
-fn a_writer_leaves_numbers_out_from_its_second_record_on() {
+fn numbers_are_nonces_that_do_not_go_round_and_pings_take_some() {
     let mut processes = Processes::new(1);
-    let sequences = [0, 1, 2].map(|nonce| {
-        let row = log(1, 1, nonce);
-        processes.place(&Entry::take(&mut row.bytes()).unwrap()).identity.unwrap().sequence
-    });
-    assert_eq!(sequences, [0, ROUND + 1, ROUND + 2]);
+    let mut sequence = |row: Row| {
+        let placed = processes.place(&Entry::take(&mut row.bytes()).unwrap());
+        placed.identity.map(|identity| identity.sequence)
+    };
+    assert_eq!(sequence(log(1, 1, 65_533)), Some(65_533));
+    assert_eq!(sequence(ping(1, 65_534)), None);
+    assert_eq!(sequence(log(1, 1, 65_535)), Some(65_535));
+    assert_eq!(sequence(log(1, 1, 0)), Some(65_536));
 }
 
 #[test]

@@ -66,8 +66,13 @@ impl Snapshot {
         out: &mut dyn Write,
     ) -> io::Result<(StreamEnd, Report)> {
         let query = &self.asked(query);
-        let filter =
-            Filter { requests: None, expression: None, predicate: None, ..query.filter.clone() };
+        let filter = Filter {
+            requests: None,
+            expression: None,
+            body: None,
+            predicate: None,
+            ..query.filter.clone()
+        };
         let order = Order::Ascending;
         let chosen = Query { filter, order, after: None, limit: None, ..query.clone() };
         let wanted = Wanted::new(&chosen);

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use logq_format::{BlockFlags, BlockHeader, BlockKind, Claims, Member, Timestamp, WriterId};
 use rayon::prelude::*;
 
-use crate::hop::{Batch, Hop, Stop, Until};
+use crate::hop::{Batch, Hop, Hopped, Stop, Until};
 use crate::report::{Coverage, Holder};
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::Seek;
-use crate::segment::Segment;
+use crate::segment::{Extent, Segment};
 use crate::view::View;
 
 /// The coverage of all stores together: what every one of them covers.
@@ -131,6 +131,9 @@ impl End {
                 let mut claims = batch.pings.iter().rev().map(|ping| &ping.claims);
                 let claims = claims.find(|claims| claims.covered >= start);
                 if claims.is_some() || last_try {
+                    if segment.len_before() == segment.len() {
+                        segment.tell_extent(extent(&batch, claims, start == head.start));
+                    }
                     let last = records(&batch).map(|header| header.max).max();
                     let is_whole = start == head.start;
                     let roster = match claims {
@@ -146,6 +149,24 @@ impl End {
             }
             stride *= 2;
         }
+    }
+}
+
+/// Between which times the records of a segment lie, given its last blocks, or all of them, and the
+/// claims among them about those before. Where anything is damaged nothing is proven.
+fn extent(batch: &Batch, claims: Option<&Claims>, is_whole: bool) -> Extent {
+    let is_known = |block: &Hopped| !matches!(block.header.kind, BlockKind::Other(_));
+    if !batch.gaps.is_empty() || !batch.torn.is_empty() || !batch.blocks.iter().all(is_known) {
+        return Extent::default();
+    }
+    let from = records(batch).map(|header| header.min).min();
+    let to = records(batch).map(|header| header.max).max();
+    match (is_whole, claims) {
+        (true, _) => {
+            Extent { from: from.or(Some(Timestamp::MAX)), to: to.or(Some(Timestamp::MIN)) }
+        }
+        (false, Some(claims)) => Extent { from: None, to: to.max(Some(claims.now)) },
+        (false, None) => Extent::default(),
     }
 }
 

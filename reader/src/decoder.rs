@@ -3,11 +3,11 @@
 //! What turns out to be damaged is left out and told.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use logq_format::{
     BlockHeader, DecodeError, GapCause, Origin, RecordType, RequestId, Section, Spine, StoredBlock,
-    Timestamp, WriterId,
+    SyncMarker, Timestamp, WriterId,
 };
 
 use crate::error::ReadError;
@@ -119,17 +119,86 @@ impl<'s> Decoder<'s, '_> {
         loaded
     }
 
-    /// The fronts of the loaded blocks, each at its index among the slice's blocks.
+    /// Looks at the bodies of those loaded blocks of which nothing else can rule records out. Keeps
+    /// in `bodies` those that may hold a wanted record; answers which blocks do not.
+    pub(crate) fn search<'w>(
+        &self,
+        slice: &Slice,
+        loaded: &'w Loaded<'_>,
+        bodies: &[OnceCell<Cow<'w, [u8]>>],
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<Vec<usize>, ReadError> {
+        let mut ruled_out = Vec::new();
+        for (index, bytes) in loaded.blocks(&slice.blocks, Part::Whole) {
+            let (Some(block), Ok(bytes)) = (slice.blocks.get(index), bytes) else { continue };
+            if !self.wanted.is_searched(block) {
+                continue;
+            }
+            match self.searched(block, bytes, workspace, findings) {
+                Ok(Some(body)) => drop(bodies.get(index).map(|slot| slot.set(body))),
+                Ok(None) => ruled_out.push(index),
+                Err(Failure::Read(error)) => return Err(error),
+                // What is wrong with it is told when it is decoded.
+                Err(Failure::Content(_) | Failure::Source(_)) => {}
+            }
+        }
+        Ok(ruled_out)
+    }
+
+    fn searched<'w>(
+        &self,
+        block: &BlockRef,
+        bytes: &'w [u8],
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<Option<Cow<'w, [u8]>>, Failure> {
+        let header = BlockHeader::decode(bytes, self.marker(block)?)?;
+        self.body(block, &StoredBlock::new(header, bytes)?, workspace, findings)
+    }
+
+    /// The decompressed body of a block; `None` if its text rules all records out.
+    pub(crate) fn body<'w>(
+        &self,
+        block: &BlockRef,
+        stored: &StoredBlock<'w>,
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<Option<Cow<'w, [u8]>>, Failure> {
+        workspace.turn_to(block.segment, self.segments, self.workspaces)?;
+        let raw = stored.body(&mut workspace.decompressor)?;
+        findings.statistics.bodies_decoded += 1;
+        findings.statistics.bytes_decoded += raw.len() as u64;
+        if self.wanted.admits_body(&raw) {
+            return Ok(Some(raw));
+        }
+        findings.statistics.pruned_by_text += 1;
+        Ok(None)
+    }
+
+    fn marker(&self, block: &BlockRef) -> Result<SyncMarker, Failure> {
+        match self.segments.get(block.segment as usize).map(Segment::head) {
+            Some(Ok(head)) => Ok(head.marker),
+            _ => Err(Cause::Truncated.into()),
+        }
+    }
+
+    /// The fronts of the loaded blocks that are not ruled out, each at its index among the slice's
+    /// blocks.
     pub(crate) fn fronts<'w>(
         &self,
         slice: &Slice,
         loaded: &'w Loaded<'_>,
         part: Part,
+        ruled_out: &[usize],
         workspace: &mut Workspace,
         findings: &mut Findings,
     ) -> Result<Vec<Option<Front<'w>>>, ReadError> {
         let mut fronts: Vec<_> = slice.blocks.iter().map(|_| None).collect();
         for (index, bytes) in loaded.blocks(&slice.blocks, part) {
+            if ruled_out.contains(&index) {
+                continue;
+            }
             let (Some(block), Some(slot)) = (slice.blocks.get(index), fronts.get_mut(index)) else {
                 continue;
             };
@@ -152,11 +221,7 @@ impl<'s> Decoder<'s, '_> {
         workspace: &mut Workspace,
         findings: &mut Findings,
     ) -> Result<Option<Front<'w>>, Failure> {
-        let marker = match self.segments.get(block.segment as usize).map(Segment::head) {
-            Some(Ok(head)) => head.marker,
-            _ => return Err(Cause::Truncated.into()),
-        };
-        let header = BlockHeader::decode(bytes, marker)?;
+        let header = BlockHeader::decode(bytes, self.marker(block)?)?;
         // A block of which only the front was read is one without a body.
         let without_body = BlockHeader { body: Section::EMPTY, ..header.clone() };
         let stored = StoredBlock::new(without_body, bytes)?;

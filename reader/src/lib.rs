@@ -96,6 +96,7 @@ mod loading;
 mod plan;
 mod query;
 mod report;
+mod requests;
 mod rows;
 mod run;
 mod scale;
@@ -123,8 +124,9 @@ pub use follow::{
     Delivery, Follow, FollowError, FollowOptions, Notification, PollingReason, Progress, Start,
     Waiting,
 };
-pub use query::{Filter, Order, Query};
+pub use query::{BodyPredicate, Filter, Order, Query};
 pub use report::{Cause, Coverage, GAPS_MAX, Gap, Holder, Missing, Report, Statistics};
+pub use requests::RequestRecord;
 pub use rows::{Row, Rows};
 pub use snapshot::Snapshot;
 pub use source::Source;

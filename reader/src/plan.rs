@@ -97,7 +97,11 @@ impl<'s, 'q> Plan<'s, 'q> {
         let strand = |stretch: &Stretch| {
             let (since, until) = resume.times(stretch, query);
             let segment = segments.get(stretch.segment)?;
-            Some(Strand::new(segment, timeline, since, until).within(stretch.range.clone()))
+            let strand = Strand::new(segment, timeline, since, until);
+            Some(match segment.is_outside(since, until) {
+                true => strand.left_out(),
+                false => strand.within(stretch.range.clone()),
+            })
         };
         let asked = if span.is_empty() { &[] } else { resume.stretches.as_slice() };
         let strands = asked.iter().filter_map(strand).collect();
@@ -173,16 +177,17 @@ impl<'s, 'q> Plan<'s, 'q> {
     /// Takes the first step of every strand: no slice can be made before.
     fn prime(&mut self) {
         let mut strands = std::mem::take(&mut self.strands);
-        let mut index = 0;
-        for chunk in strands.chunks_mut(PRIME_SEGMENTS) {
-            let advances: Vec<_> = if let [strand] = chunk {
+        let has_begun = |(_, strand): &(usize, &mut Strand<'_>)| strand.bound().is_none();
+        let mut new: Vec<_> =
+            strands.iter_mut().enumerate().filter(|new| !has_begun(new)).collect();
+        for chunk in new.chunks_mut(PRIME_SEGMENTS) {
+            let advances: Vec<_> = if let [(_, strand)] = chunk {
                 vec![strand.advance()]
             } else {
-                chunk.par_iter_mut().map(Strand::advance).collect()
+                chunk.par_iter_mut().map(|(_, strand)| strand.advance()).collect()
             };
-            for advance in advances {
-                self.note(index, advance);
-                index += 1;
+            for ((index, _), advance) in chunk.iter().zip(advances) {
+                self.note(*index, advance);
             }
         }
         self.strands = strands;

@@ -68,7 +68,8 @@ pub enum Order {
 ///
 /// The parts are listed from cheap to dear, and each is asked only for what the ones before let
 /// pass: levels, types and workers by a block's header, requests before anything is decompressed,
-/// the expression by each of these and then by the spine as far as they tell, the predicate last.
+/// the expression by each of these and then by the spine as far as they tell, the bytes of whole
+/// bodies, the predicate last.
 #[derive(Clone)]
 pub struct Filter<'q> {
     /// The levels.
@@ -83,9 +84,18 @@ pub struct Filter<'q> {
     /// A question about the fields. What it says of times narrows the query, see
     /// [`Query::narrowed`].
     pub expression: Option<&'q Expression>,
+    /// Whether records of a block can pass the predicate at all, given the bytes of its body: every
+    /// text, JSON value and error of its records as one piece each, with other bytes before and
+    /// after. Spares decoding blocks that do not have a text that is searched for.
+    ///
+    /// Known methods and the names of lifecycle events are not among these bytes.
+    pub body: Option<&'q BodyPredicate<'q>>,
     /// Anything else. Called from several threads, and more than once for some records.
     pub predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
 }
+
+/// What the bytes of a whole body tell of its records; see [`Filter::body`].
+pub type BodyPredicate<'q> = dyn Fn(&[u8]) -> bool + Sync + 'q;
 
 impl Default for Filter<'_> {
     fn default() -> Self {
@@ -95,6 +105,7 @@ impl Default for Filter<'_> {
             workers: None,
             requests: None,
             expression: None,
+            body: None,
             predicate: None,
         }
     }
@@ -108,6 +119,7 @@ impl fmt::Debug for Filter<'_> {
             .field("workers", &self.workers)
             .field("requests", &self.requests)
             .field("expression", &self.expression.map(ToString::to_string))
+            .field("body", &self.body.map(|_| "..."))
             .field("predicate", &self.predicate.map(|_| "..."))
             .finish()
     }

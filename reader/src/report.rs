@@ -179,6 +179,9 @@ pub struct Statistics {
     pub pruned_by_expression: u64,
     /// Of the rest, those without a wanted request.
     pub pruned_by_request: u64,
+    /// Of the rest, those whose text rules them out; a block at the border of two slices may count
+    /// for both.
+    pub pruned_by_text: u64,
     /// Spines decompressed; a block at the border of two slices counts for both.
     pub spines_decoded: u64,
     /// Bodies decompressed; a block at the border of two slices counts for both.
@@ -207,6 +210,7 @@ impl Statistics {
         self.pruned_by_worker += other.pruned_by_worker;
         self.pruned_by_expression += other.pruned_by_expression;
         self.pruned_by_request += other.pruned_by_request;
+        self.pruned_by_text += other.pruned_by_text;
         self.spines_decoded += other.spines_decoded;
         self.bodies_decoded += other.bodies_decoded;
         self.bytes_read += other.bytes_read;

@@ -43,7 +43,7 @@ pub(crate) const SCAN_PACE: Pace = Pace {
     first: 1,
     most: if cfg!(test) { 6 } else { 64 },
     raw_bytes: scaled(4 << 20, 3000),
-    records: scaled(1 << 15, 30),
+    records: scaled(3 << 13, 30),
 };
 
 /// The slices of a count: large, as little is kept of each block, and those that a slice cuts cost

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use logq_format::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, DecodeError, Dictionary, FILE_HEADER_LEN, FileHeader,
-    GapCause, Id, StoredBlock, SyncMarker, decode_dictionary, recover_marker, segment_number,
+    GapCause, Id, StoredBlock, SyncMarker, Timestamp, decode_dictionary, recover_marker,
+    segment_number,
 };
 
 use crate::report::Cause;
@@ -24,6 +25,8 @@ pub(crate) struct Segment {
     /// Its length a moment before the snapshot, if that is known.
     len_before: Option<u64>,
     head: OnceLock<Result<Head, Cause>>,
+    /// Told by whoever has looked at the end of it.
+    extent: OnceLock<Extent>,
     /// Blocks were left out of it on purpose: jumps in sequences mean nothing.
     is_selection: bool,
 }
@@ -39,10 +42,19 @@ pub(crate) struct Head {
     pub(crate) header: Result<FileHeader, DecodeError>,
 }
 
+/// Between which times all records of a segment lie, as far as that is proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// None is earlier.
+    pub(crate) from: Option<Timestamp>,
+    /// None is later.
+    pub(crate) to: Option<Timestamp>,
+}
+
 impl Segment {
     pub(crate) fn new(path: PathBuf, store: usize, source: Box<dyn Fetch>) -> Self {
-        let (len_before, head) = (None, OnceLock::new());
-        Self { path, store, source, len_before, head, is_selection: false }
+        let (len_before, head, extent) = (None, OnceLock::new(), OnceLock::new());
+        Self { path, store, source, len_before, head, extent, is_selection: false }
     }
 
     /// The same segment, which had this length a moment before.
@@ -53,6 +65,19 @@ impl Segment {
     /// The same segment, whose first bytes have been read before.
     pub(crate) fn with_head(self, head: Result<Head, Cause>) -> Self {
         Self { head: OnceLock::from(head), ..self }
+    }
+
+    /// Tells between which times all of its records lie.
+    pub(crate) fn tell_extent(&self, extent: Extent) {
+        // Whoever told it first has seen the same bytes.
+        let _ = self.extent.set(extent);
+    }
+
+    /// Whether it is known to have no record of [since, until).
+    pub(crate) fn is_outside(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
+        let Some(extent) = self.extent.get() else { return false };
+        since.zip(extent.to).is_some_and(|(since, to)| to < since)
+            || until.zip(extent.from).is_some_and(|(until, from)| until <= from)
     }
 
     /// The same segment, of which blocks were left out on purpose.

@@ -76,7 +76,8 @@ impl Decoder<'_, '_> {
         findings: &mut Findings,
         receiver: &mut impl Receiver,
     ) -> Result<(usize, ControlFlow<()>), ReadError> {
-        let is_front_enough = selection.depth != Depth::Record || self.wanted.requests().is_some();
+        let is_body_needed = selection.depth == Depth::Record || self.wanted.searches_bodies();
+        let is_front_enough = !is_body_needed || self.wanted.requests().is_some();
         let part = if is_front_enough { Part::Front } else { Part::Whole };
         let loaded = self.load(slice, selection.chosen, part, workspace, findings);
         let loading = Loading { loaded: &loaded, part, keys };
@@ -96,7 +97,12 @@ impl Decoder<'_, '_> {
         receiver: &mut impl Receiver,
     ) -> Result<(usize, ControlFlow<()>), ReadError> {
         let Loading { loaded, part, keys } = loading;
-        let fronts = self.fronts(slice, loaded, part, workspace, findings)?;
+        let bodies: Vec<_> = slice.blocks.iter().map(|_| OnceCell::new()).collect();
+        let ruled_out = match part {
+            Part::Whole => self.search(slice, loaded, &bodies, workspace, findings)?,
+            Part::Front => Vec::new(),
+        };
+        let fronts = self.fronts(slice, loaded, part, &ruled_out, workspace, findings)?;
         let spines = self.spines(slice, &fronts, findings);
         for (index, spine) in spines.iter().enumerate() {
             if let Some(spine) = spine {
@@ -107,7 +113,6 @@ impl Decoder<'_, '_> {
 
         let spines: Vec<_> = spines.into_iter().map(Cell::new).collect();
         let wholes: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
-        let bodies: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
         let blocks: Vec<_> = fronts.iter().map(|_| OnceCell::new()).collect();
         let shelf = Shelf {
             decoder: self,
@@ -183,7 +188,7 @@ impl Decoder<'_, '_> {
         let mut is_all = true;
         for index in selection.chosen {
             let loaded = self.load(slice, &[*index], Part::Front, workspace, findings);
-            let fronts = self.fronts(slice, &loaded, Part::Front, workspace, findings)?;
+            let fronts = self.fronts(slice, &loaded, Part::Front, &[], workspace, findings)?;
             let before = keys.len();
             if let Some(Some(spine)) = self.spines(slice, &fronts, findings).get(*index) {
                 self.keys_of(slice, *index, spine, &mut keys, findings);

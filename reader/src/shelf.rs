@@ -30,7 +30,7 @@ pub(crate) struct Shelf<'d, 's, 'q> {
     pub(crate) spines: &'d [Cell<Option<Spine<'d>>>],
     /// The bytes of blocks of which only the front had been read.
     pub(crate) wholes: &'d [OnceCell<Bytes<'s>>],
-    /// Decompressed bodies.
+    /// Decompressed bodies, some of them since before their spines were.
     pub(crate) bodies: &'d [OnceCell<Cow<'d, [u8]>>],
     pub(crate) blocks: &'d Blocks<'d>,
 }
@@ -164,12 +164,16 @@ impl<'d> Shelf<'d, '_, '_> {
             let bytes = self.decoder.whole(block, findings)?;
             whole.get_or_init(|| bytes)
         };
-        workspace.turn_to(block.segment, self.decoder.segments, self.decoder.workspaces)?;
-        let stored = StoredBlock::new(front.header.clone(), bytes)?;
-        let raw = stored.body(&mut workspace.decompressor)?;
-        findings.statistics.bodies_decoded += 1;
-        findings.statistics.bytes_decoded += raw.len() as u64;
-        let block = Block::of_types(spine, body.get_or_init(|| raw), types)?;
+        let raw = match body.get() {
+            Some(raw) => raw,
+            None => {
+                let stored = StoredBlock::new(front.header.clone(), bytes)?;
+                let found = self.decoder.body(block, &stored, workspace, findings)?;
+                let Some(raw) = found else { return Ok(None) };
+                body.get_or_init(|| raw)
+            }
+        };
+        let block = Block::of_types(spine, raw, types)?;
         Ok(Some(Decoded { origin: front.header.origin, block }))
     }
 }

@@ -7,6 +7,7 @@ mod equivalence;
 mod expression;
 mod follow;
 mod groups;
+mod pruning;
 mod sources;
 mod streams;
 mod told;

@@ -6,7 +6,7 @@ use logq_format::{
 };
 use logq_query::{BlockFacts, Expression, Verdict};
 
-use crate::query::Query;
+use crate::query::{BodyPredicate, Query};
 use crate::report::Statistics;
 use crate::rows::Row;
 use crate::timeline::{BlockRef, Span, Timeline, times};
@@ -27,6 +27,7 @@ pub(crate) struct Wanted<'q> {
     /// Sorted.
     requests: Option<Vec<RequestId>>,
     expression: Option<&'q Expression>,
+    body: Option<&'q BodyPredicate<'q>>,
     predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
 }
 
@@ -53,6 +54,7 @@ impl<'q> Wanted<'q> {
             workers: filter.workers.clone(),
             requests,
             expression: filter.expression,
+            body: filter.body,
             predicate: filter.predicate,
         }
     }
@@ -77,6 +79,25 @@ impl<'q> Wanted<'q> {
         };
         *pruned += 1;
         false
+    }
+
+    /// Whether a block is best looked at by its body first: nothing but the text in it rules records
+    /// out, and there is a quick way to tell.
+    pub(crate) fn is_searched(&self, block: &BlockRef) -> bool {
+        self.body.is_some()
+            && self.requests.is_none()
+            && self.takes_all_kinds(block)
+            && self.open_question(block).is_none()
+    }
+
+    /// Whether there is a quick way to tell by a body that none of its records is wanted.
+    pub(crate) fn searches_bodies(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Whether a block with this body may hold a wanted record.
+    pub(crate) fn admits_body(&self, body: &[u8]) -> bool {
+        self.body.is_none_or(|admits| admits(body))
     }
 
     /// Whether every record of a block is wanted, as far as its header tells.

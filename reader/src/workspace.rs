@@ -2,6 +2,7 @@
 //! slice to slice.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use logq_format::{Decompressor, Dictionary};
@@ -19,7 +20,7 @@ const BUFFERS_MAX: usize = 4;
 /// The largest buffer that is kept.
 const BUFFER_BYTES_MAX: usize = 2 << 20;
 
-/// The workspaces of one scan, and the dictionaries of its segments.
+/// The workspaces of one snapshot, and the dictionaries of its segments.
 #[derive(Default)]
 pub(crate) struct Workspaces {
     idle: Mutex<Vec<Workspace>>,
@@ -32,6 +33,12 @@ pub(crate) struct Workspace {
     /// The segment whose dictionary the decompressor uses.
     segment: Option<u32>,
     buffers: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Workspaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workspaces").finish_non_exhaustive()
+    }
 }
 
 impl Workspaces {

@@ -19,6 +19,9 @@ pub(crate) enum Access {
     Map,
 }
 
+/// So few bytes are read more quickly than a window is mapped, and unmapped on all processors.
+const SMALL_BYTES: u64 = 16 << 10;
+
 /// A segment in a file.
 #[derive(Debug)]
 pub(crate) struct FileSource {
@@ -72,7 +75,7 @@ impl FileSource {
         range: Range<u64>,
         mut buffer: Vec<u8>,
     ) -> io::Result<Bytes<'static>> {
-        if self.access == Access::Map {
+        if self.access == Access::Map && range.end.saturating_sub(range.start) > SMALL_BYTES {
             let end = range.end.min(file.metadata()?.len());
             if range.start >= end {
                 return Ok(Bytes::default());

@@ -146,7 +146,8 @@ impl Work<'_, '_, '_> {
         let mut workspace = decoder.workspaces.take()?;
         let loaded = decoder.load(slice, chosen, Part::Front, &mut workspace, findings);
         {
-            let fronts = decoder.fronts(slice, &loaded, Part::Front, &mut workspace, findings)?;
+            let fronts =
+                decoder.fronts(slice, &loaded, Part::Front, &[], &mut workspace, findings)?;
             let spines = decoder.spines(slice, &fronts, findings);
             let times = decoder.timeline.times(slice.span);
             for (block, spine) in slice.blocks.iter().zip(&spines) {

@@ -8,7 +8,7 @@ use logq_testkit::traffic::TrafficOptions;
 use super::equivalence::{in_memory, lines};
 use crate::{Field, Filter, Query, Snapshot, Statistics, Value};
 
-fn expression(text: &str) -> Expression {
+pub(super) fn expression(text: &str) -> Expression {
     let context = logq_query::when::Context {
         now: Timestamp::from_micros(1_770_000_000_000_000),
         zone: jiff::tz::TimeZone::UTC,
@@ -18,7 +18,7 @@ fn expression(text: &str) -> Expression {
     Expression::parse(text, &context).unwrap()
 }
 
-fn store() -> Snapshot {
+pub(super) fn store() -> Snapshot {
     let traffic = TrafficOptions { records: 6_000, ..TrafficOptions::default() };
     let segment = encode(&SegmentOptions { traffic, ..SegmentOptions::default() }).unwrap();
     in_memory(&[(1, segment.bytes)])

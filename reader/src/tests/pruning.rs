@@ -1,0 +1,104 @@
+//! What is told by less than whole blocks: texts by bodies, requests by spines.
+
+use std::ops::ControlFlow;
+
+use logq_format::{RequestId, Timestamp, WriterId};
+
+use super::equivalence::lines;
+use super::expression::{expression, store};
+use crate::{Filter, Order, Query, Report, Row, Rows, Snapshot};
+
+fn line_of(row: &Row<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    logq_format::json::write_line(&mut line, &row.record().unwrap(), row.origin(), row.sequence());
+    line
+}
+
+#[test]
+fn a_text_is_found_by_bodies_wherever_records_have_it() {
+    let store = store();
+    let contains = |bytes: &[u8], text: &str| {
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    let (all, whole) = lines(&store, &Query::default());
+    // Frequent, rare, nowhere.
+    let rare = all.iter().rev().find_map(|line| line.split_once("\"stack\":\"")).unwrap().1;
+    let rare: String = rare.chars().take_while(|c| c.is_alphanumeric() || *c == ' ').collect();
+    for text in ["/api/", rare.as_str(), "nowhere at all"] {
+        let expected: Vec<_> = all.iter().filter(|line| line.contains(text)).collect();
+        let predicate = |row: &Row<'_>| contains(&line_of(row), text);
+        let body = |body: &[u8]| contains(body, text);
+        for order in [Order::Ascending, Order::Descending] {
+            let filter =
+                Filter { body: Some(&body), predicate: Some(&predicate), ..Filter::default() };
+            let (mut found, report) = lines(&store, &Query { filter, order, ..Query::default() });
+            if order == Order::Descending {
+                found.reverse();
+            }
+            assert!(found.iter().eq(expected.iter().copied()), "{text}, {order:?}");
+            if expected.is_empty() {
+                assert!(report.statistics.pruned_by_text >= whole.statistics.blocks);
+            }
+        }
+        // A count, for which bodies are not needed otherwise, and another filter in front.
+        let levels = logq_format::LevelSet::at_least(logq_format::Level::Warn);
+        for levels in [logq_format::LevelSet::ALL, levels] {
+            let plain = Filter { levels, predicate: Some(&predicate), ..Filter::default() };
+            let pruned = Filter { body: Some(&body), ..plain.clone() };
+            let count = |filter| store.count(&Query { filter, ..Query::default() }).unwrap().0;
+            assert_eq!(count(pruned), count(plain), "{text}, {levels:?}");
+        }
+    }
+}
+
+/// The requests of records with what tells these apart, as a scan finds them.
+fn scanned(store: &Snapshot, query: &Query<'_>) -> Vec<(RequestId, Timestamp, WriterId, u64)> {
+    let mut found = Vec::new();
+    let map = |rows: &Rows<'_>| {
+        let of = |row: Row<'_>| {
+            let request = row.record().ok()?.request_id()?;
+            Some((request, row.time(), row.origin().writer, row.sequence()))
+        };
+        rows.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let fold = |some| {
+        found.extend::<Vec<_>>(some);
+        ControlFlow::Continue(())
+    };
+    store.scan(query, map, fold).unwrap();
+    found
+}
+
+fn requested(
+    store: &Snapshot,
+    query: &Query<'_>,
+) -> (Vec<(RequestId, Timestamp, WriterId, u64)>, Report) {
+    let mut found = Vec::new();
+    let report = store.requests(query, |records| {
+        found.extend(records.iter().map(|r| (r.request, r.time, r.writer, r.sequence)));
+        ControlFlow::Continue(())
+    });
+    (found, report.unwrap())
+}
+
+#[test]
+fn requests_are_those_of_the_records_and_cost_no_bodies() {
+    let store = store();
+    for text in ["seq >= 0", "status >= 400", "url ~ 'cart' and not exists(error)", "status = 1"] {
+        let expression = expression(text);
+        for (order, limit) in [
+            (Order::Ascending, None),
+            (Order::Descending, None),
+            (Order::Ascending, Some(40)),
+            (Order::Descending, Some(7)),
+        ] {
+            let filter = Filter { expression: Some(&expression), ..Filter::default() };
+            let query = Query { filter, order, limit, ..Query::default() };
+            let (found, report) = requested(&store, &query);
+            assert_eq!(found, scanned(&store, &query), "{text}, {order:?}, {limit:?}");
+            if !text.contains("url") {
+                assert_eq!(report.statistics.bodies_decoded, 0, "{text}");
+            }
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub(crate) enum Verb {
     Export(verbs::export::ExportArguments),
     /// Turn other logs into records of a store
     Import(verbs::import::ImportArguments),
+    /// Draw how many records there are over time: logq --hist
+    Hist(Box<verbs::hist::HistArguments>),
     /// Show the requests that had begun and not ended at an instant, such as a crash
     Inflight(verbs::inflight::InflightArguments),
     /// Record lines of standard input as they come: CMD | logq ingest STORE
@@ -70,6 +72,8 @@ pub(crate) enum Verb {
     Stats(verbs::stats::StatsArguments),
     /// Print the newest records and go on with those that come: logq -f
     Tail(Box<verbs::tail::TailArguments>),
+    /// Print the most frequent values of fields: logq --by FIELD --top 10
+    Top(Box<verbs::top::TopArguments>),
     /// Show one request as a timeline, with the DEBUG entries of its errors
     Trace(verbs::trace::TraceArguments),
     /// Check every checksum of a store, and tell what fails
@@ -145,6 +149,10 @@ pub(crate) struct ZoneArguments {
     /// Read and print times in UTC
     #[arg(long)]
     pub(crate) utc: bool,
+
+    /// Read and print times in the zone of this machine, whatever LOGQ_TZ says
+    #[arg(short = 'L', long, conflicts_with_all = ["zone", "utc"])]
+    pub(crate) local: bool,
 }
 
 /// Which records of the range are asked for.
@@ -238,6 +246,17 @@ pub(crate) fn parsed<A: Args>(words: &[&str]) -> anyhow::Result<A> {
 /// When to colour.
 pub(crate) type ColorChoice = Choice;
 
+impl Choice {
+    /// Whether it is to be done, given whether there is a terminal.
+    pub(crate) fn holds(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Auto => is_terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// When to do what is meant for terminals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Choice {
@@ -248,52 +267,118 @@ pub(crate) enum Choice {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test that cannot go on shall stop")]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use clap::CommandFactory as _;
 
     use super::*;
 
-    /// All that the integration tests of the command say.
-    fn tests(folder: &Path) -> String {
-        let mut text = String::new();
+    /// The verb of a command line, empty for none, and a word of it.
+    type Word = (String, String);
+
+    /// The words of all command lines in the integration tests.
+    fn words(folder: &Path, verbs: &[String]) -> BTreeSet<Word> {
+        let mut words = BTreeSet::new();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            text += &match path.is_dir() {
-                true => tests(&path),
-                false => std::fs::read_to_string(&path).unwrap_or_default(),
+            if path.is_dir() {
+                words.extend(self::words(&path, verbs));
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let lines: Vec<Vec<String>> = match path.extension() {
+                Some(extension) if extension == "rs" => literal_lists(&text),
+                Some(extension) if extension == "txt" => {
+                    let commands = text.lines().filter_map(|line| line.strip_prefix("$ "));
+                    commands.map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+                }
+                _ => Vec::new(),
             };
+            // In the tests of a verb helpers add its name.
+            let usual = if verbs.contains(&stem) { stem } else { String::new() };
+            lines.iter().for_each(|line| words.extend(words_of(line, verbs, &usual)));
         }
-        text
+        words
     }
 
-    /// Whether a flag stands alone somewhere in the text.
-    fn is_exercised(text: &str, flag: &str) -> bool {
-        let is_part = |c: char| c.is_alphanumeric() || c == '-';
-        text.match_indices(flag).any(|(at, _)| {
-            let (before, after) =
-                (text[..at].chars().next_back(), text[at + flag.len()..].chars().next());
-            !before.is_some_and(is_part) && !after.is_some_and(is_part)
-        })
+    /// The lists of texts between brackets in a program; brackets within brackets are lists of their
+    /// own.
+    fn literal_lists(program: &str) -> Vec<Vec<String>> {
+        let (mut lists, mut list) = (Vec::new(), Vec::new());
+        let mut rest = program;
+        while let Some(at) = rest.find(['[', ']', '"']) {
+            let (mark, behind) = (rest.as_bytes()[at], &rest[at + 1..]);
+            rest = behind;
+            if mark == b'"' {
+                let end = behind
+                    .match_indices('"')
+                    .map(|(end, _)| end)
+                    .find(|end| !behind[..*end].ends_with('\\'))
+                    .unwrap_or(behind.len());
+                list.push(behind[..end].to_owned());
+                rest = behind.get(end + 1..).unwrap_or_default();
+                continue;
+            }
+            lists.push(std::mem::take(&mut list));
+        }
+        lists
+    }
+
+    /// The words of a command line with its verb, up to those of another program.
+    fn words_of(line: &[String], verbs: &[String], usual: &str) -> Vec<Word> {
+        let verb = line.iter().find(|word| verbs.contains(word));
+        let verb = verb.map_or(usual, String::as_str);
+        let own = line.iter().take_while(|word| *word != "--");
+        own.map(|word| (verb.to_owned(), word.split('=').next().unwrap_or_default().to_owned()))
+            .collect()
     }
 
     #[test]
+    fn words_are_those_of_their_verbs() {
+        let program =
+            r#"run(&["-c", "store"]); check(&["diff", "--a=\"x\"", "--", "-q"], &["-r"]);"#;
+        let verbs = ["diff".to_owned()];
+        let lists = literal_lists(program);
+        let found: Vec<Word> = lists.iter().flat_map(|list| words_of(list, &verbs, "")).collect();
+        let words = |verb: &str, words: &[&str]| -> Vec<Word> {
+            words.iter().map(|word| (verb.to_owned(), (*word).to_owned())).collect()
+        };
+        let expected = [words("", &["-c", "store"]), words("diff", &["diff", "--a"])].concat();
+        assert_eq!(found, [expected, words("", &["-r"])].concat());
+    }
+
+    /// The tests run all command lines that they have; so a flag that is in one of its verb is
+    /// exercised.
+    #[test]
     fn every_flag_is_exercised_by_a_test() {
-        let text = tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
         let command = Arguments::command();
-        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let verbs: Vec<_> =
+            command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        let words = words(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &verbs);
+        let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
         let mut missing = Vec::new();
-        for command in std::iter::once(&command).chain(verbs) {
-            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+        for verb in std::iter::once(&command).chain(shown) {
+            // These take the flags of the command, where they are exercised.
+            let name = match verb.get_name() {
+                "logq" => "",
+                "hist" | "tail" | "top" => continue,
+                name => name,
+            };
+            for argument in verb.get_arguments().filter(|argument| !argument.is_hide_set()) {
                 let long = argument.get_long().map(|long| format!("--{long}"));
                 let short = argument.get_short().map(|short| format!("-{short}"));
                 let names: Vec<_> = long.into_iter().chain(short).collect();
-                if !names.is_empty() && !names.iter().any(|name| is_exercised(&text, name)) {
-                    missing.push(format!("{} {}", Command::get_name(command), names.join(", ")));
+                let is_exercised =
+                    names.iter().any(|flag| words.contains(&(name.to_owned(), flag.clone())));
+                if !names.is_empty() && !is_exercised {
+                    missing.push(format!("{name} {}", names.join(", ")));
                 }
             }
         }
-        assert!(missing.is_empty(), "no test in cli/tests has {}", missing.join("; "));
+        assert!(missing.is_empty(), "no command line in cli/tests has {}", missing.join("; "));
     }
 }

@@ -26,10 +26,13 @@ const KEYS: &[(&str, &[&str], &str)] = &[
     ("pager", &["no-pager"], ""),
     ("quiet", &[], ""),
     ("threads", &[], "LOGQ_THREADS"),
-    ("tz", &["utc"], "LOGQ_TZ"),
-    ("utc", &["tz"], "LOGQ_TZ"),
+    ("tz", &["local", "utc"], "LOGQ_TZ"),
+    ("utc", &["local", "tz"], "LOGQ_TZ"),
     ("verbose", &[], ""),
 ];
+
+/// Verbs that are the command itself by another name.
+const FOR_RECORDS: [&str; 3] = ["hist", "tail", "top"];
 
 /// The words of the command line, with those that the configuration file adds.
 ///
@@ -149,7 +152,8 @@ fn with_defaults(mut words: Vec<OsString>, settings: &Settings) -> anyhow::Resul
         let is_set = std::env::var_os(variable).is_some_and(|value| !value.is_empty());
         let is_given = |long: &&str| is_given(command, matches, long);
         // The formats of verbs differ.
-        let is_of_another = *key == "output" && place > 1 && command.get_name() != "tail";
+        let is_of_another =
+            *key == "output" && place > 1 && !FOR_RECORDS.contains(&command.get_name());
         let Some(is_switch) = is_switch(command, key) else { continue };
         if is_set || is_of_another || is_given(key) || others.iter().any(is_given) {
             continue;

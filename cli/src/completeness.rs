@@ -51,11 +51,29 @@ impl<'a> Completeness<'a> {
         horizon.map_or(Vec::new(), |horizon| self.finality.holding(horizon))
     }
 
-    /// Tells one line for each thing that the answer leaves out.
-    pub(crate) fn tell(&self) {
-        for line in self.lines() {
+    /// Tells one line for each thing that the answer leaves out, and of an answer without records
+    /// whether there may be some elsewhere.
+    pub(crate) fn tell(&self, found: bool) {
+        let elsewhere = (self.exit(found) == Exit::NotCovered).then(|| self.covered());
+        for line in self.lines().into_iter().chain(elsewhere) {
             eprintln!("logq: {}", escape::for_terminal_lines(&line));
         }
+    }
+
+    /// What the store covers, for those who have asked beyond that.
+    fn covered(&self) -> String {
+        let coverage = &self.report.coverage;
+        let (Some(first), Some(last)) = (coverage.first, coverage.last) else {
+            return "nothing matches; the store has no records yet".to_owned();
+        };
+        let end = self.finality.end(coverage).map_or_else(
+            || "nobody knows up to when it is complete".to_owned(),
+            |end| format!("it is complete up to {end}"),
+        );
+        format!(
+            "nothing matches, but the store does not cover all of the interval: its records are from \
+             {first} to {last}, and {end}"
+        )
     }
 
     fn lines(&self) -> Vec<String> {
@@ -164,6 +182,7 @@ pub(crate) fn absorb(report: &mut Report, other: Report) {
         (&mut counts.pruned_by_worker, others.pruned_by_worker),
         (&mut counts.pruned_by_expression, others.pruned_by_expression),
         (&mut counts.pruned_by_request, others.pruned_by_request),
+        (&mut counts.pruned_by_text, others.pruned_by_text),
         (&mut counts.spines_decoded, others.spines_decoded),
         (&mut counts.bodies_decoded, others.bodies_decoded),
         (&mut counts.bytes_read, others.bytes_read),

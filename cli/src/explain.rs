@@ -79,6 +79,7 @@ fn lines(report: &Report, stages: &Stages) -> Vec<String> {
         (counts.pruned_by_worker, "worker"),
         (counts.pruned_by_expression, "expression"),
         (counts.pruned_by_request, "request"),
+        (counts.pruned_by_text, "text"),
     ];
     let sum: u64 = pruned.iter().map(|(count, _)| count).sum();
     let by: Vec<_> = pruned

@@ -121,7 +121,26 @@ struct Piece {
     cursor: Option<Cursor>,
 }
 
-impl Following<'_> {
+impl<'a> Following<'a> {
+    /// What the words ask for: of what comes from now on each record when none before it can come any
+    /// more, without an end, and keeping no place.
+    pub(crate) fn new(stores: &'a [PathBuf], asked: &'a Asked, printer: &'a Printer) -> Self {
+        let filter = asked.selection.filter();
+        let until = asked.range.until;
+        Self {
+            stores,
+            options: FollowOptions { filter, until, ..FollowOptions::default() },
+            printer,
+            format: printer.format(),
+            zone: &asked.zone,
+            records_max: u64::MAX,
+            deadline: None,
+            file: None,
+            wants_cursor: false,
+            quiet: false,
+        }
+    }
+
     /// Follows to the end, which may never come.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod liveness;
 mod marks;
 mod monitor;
 mod output;
+mod progress;
 mod question;
 mod runs;
 mod selection;
@@ -56,6 +57,7 @@ fn main() -> std::process::ExitCode {
         Some(Verb::Diff(diff)) => verbs::diff::run(&diff),
         Some(Verb::Errors(errors)) => verbs::errors::run(&errors),
         Some(Verb::Export(export)) => verbs::export::run(&export),
+        Some(Verb::Hist(hist)) => verbs::hist::run(&hist),
         Some(Verb::Import(import)) => verbs::import::run(&import),
         Some(Verb::Inflight(inflight)) => verbs::inflight::run(&inflight),
         Some(Verb::Ingest(ingest)) => verbs::ingest::run(&ingest),
@@ -68,6 +70,7 @@ fn main() -> std::process::ExitCode {
         }),
         Some(Verb::Stats(stats)) => verbs::stats::run(&stats),
         Some(Verb::Tail(tail)) => verbs::tail::run(&tail),
+        Some(Verb::Top(top)) => verbs::top::run(&top),
         Some(Verb::Trace(trace)) => verbs::trace::run(&trace),
         Some(Verb::Verify(verify)) => verbs::verify::run(&verify),
         Some(Verb::Workers(workers)) => verbs::workers::run(&workers),

@@ -19,17 +19,16 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
-use logq_format::{ErrorInfo, Event, Record, Timestamp, json};
-use logq_query::FieldValue;
+use logq_format::{ErrorInfo, Event, Record, Timestamp, TypeSet, json};
+use logq_query::{FieldPath, FieldValue};
 use logq_reader::Row;
 
 use self::fields::{Column, Fields};
-use self::members::Members;
 use self::message::{Message, Put, error_of, write_error_details};
 use self::template::Template;
 use self::time::{Precision, write_time};
 use crate::args::OutputArguments;
-pub(crate) use csv::{cell as csv_cell, write_line as csv_line};
+pub(crate) use csv::{write_line as csv_line, write_value as csv_value};
 pub(crate) use fields::split as split_names;
 pub(crate) use sink::Output;
 pub(crate) use style::{Part, Style};
@@ -55,6 +54,9 @@ pub(crate) enum Format {
     Csv,
     /// The message alone, or the values of --fields between tabs
     Cat,
+    /// A stream of blocks as they are stored, which `logq -` reads
+    #[value(alias = "export")]
+    Blocks,
 }
 
 impl Format {
@@ -64,12 +66,20 @@ impl Format {
     }
 }
 
+/// A field that is printed, by name.
+struct Named {
+    name: String,
+    column: Column,
+    /// The types whose records can have it.
+    types: TypeSet,
+}
+
 /// Everything about printing that the command line decides.
 pub(crate) struct Printer {
     format: Format,
     fields: Fields,
-    /// The fields of each line of CSV.
-    columns: Vec<(String, Column)>,
+    /// The fields of formats that print one after the other.
+    columns: Vec<Named>,
     template: Option<Template>,
     style: Style,
     zone: TimeZone,
@@ -87,6 +97,9 @@ impl Printer {
     /// Says which of them cannot be read, or do not go together.
     pub(crate) fn new(arguments: &OutputArguments, zone: TimeZone) -> anyhow::Result<Self> {
         let format = arguments.output;
+        if format == Format::Blocks {
+            bail!("-o blocks copies blocks, for which records are not looked at one by one here");
+        }
         let fields = arguments.fields.as_deref().map_or(Ok(Fields::default()), Fields::new)?;
         if arguments.fields.is_some() && matches!(format, Format::Short | Format::Iso) {
             bail!("--fields needs a format that has them: add -o json, logfmt, csv, full or cat");
@@ -96,7 +109,7 @@ impl Printer {
         }
         Ok(Self {
             format,
-            columns: columns(&fields)?,
+            columns: columns(format, &fields)?,
             fields,
             template: arguments.template.as_deref().map(Template::parse).transpose()?,
             style: Style::of_environment(arguments.color)?,
@@ -112,10 +125,15 @@ impl Printer {
         Self { to_terminal: false, ..self }
     }
 
+    /// The format in which records are printed, unless there is a template.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// Appends what comes before the first record.
     pub(crate) fn head(&self, out: &mut Vec<u8>) {
         if self.format == Format::Csv {
-            csv::write_line(out, self.columns.iter().map(|(name, _)| name.clone()));
+            csv::write_line(out, self.columns.iter().map(|named| &named.name));
         }
     }
 
@@ -133,6 +151,8 @@ impl Printer {
             Format::Logfmt => self.pairs(row, &record, out),
             Format::Csv => self.cells(row, &record, out),
             Format::Cat => self.message(row, &record, out),
+            // Not made of records: `logq export` copies them.
+            Format::Blocks => {}
         }
     }
 
@@ -165,11 +185,7 @@ impl Printer {
     fn page(&self, row: &Row<'_>, record: &Record<'_>, out: &mut Vec<u8>) {
         let page = full::Page { style: &self.style, zone: &self.zone };
         page.head(out, record);
-        self.for_each_field(row, record, |name, json| {
-            if !full::is_in_head(name) {
-                page.field(out, name, json);
-            }
-        });
+        self.for_each_value(row, record, |name, value| page.field(out, name, value));
         page.end(out);
     }
 
@@ -195,13 +211,20 @@ impl Printer {
         if self.fields.is_all() {
             return json::write_line(out, record, row.origin(), row.sequence());
         }
+        if self.fields.only().is_none() {
+            // What is left goes through as it is stored.
+            let mut line = Vec::with_capacity(512);
+            json::write_line(&mut line, record, row.origin(), row.sequence());
+            self.fields.prune(out, "", String::from_utf8_lossy(&line).trim_end());
+            return out.push(b'\n');
+        }
         let mut separator = b'{';
-        self.for_each_field(row, record, |name, json| {
+        self.for_each_value(row, record, |name, value| {
             out.push(separator);
             separator = b',';
             json::write_string(out, name);
             out.push(b':');
-            out.extend_from_slice(json.as_bytes());
+            value.write_json(out);
         });
         if separator == b'{' {
             out.push(b'{');
@@ -210,21 +233,21 @@ impl Printer {
     }
 
     fn pairs(&self, row: &Row<'_>, record: &Record<'_>, out: &mut Vec<u8>) {
-        self.for_each_field(row, record, |name, json| {
-            logfmt::write_field(out, name, json, self.to_terminal);
+        self.for_each_value(row, record, |name, value| {
+            logfmt::write_field(out, name, value, self.to_terminal);
         });
         out.push(b'\n');
     }
 
     fn cells(&self, row: &Row<'_>, record: &Record<'_>, out: &mut Vec<u8>) {
-        let cell = |(name, column): &(String, Column)| {
-            let value = self.value(name, column, row, record);
-            let text = csv::cell(value, self.csv_safe);
-            let mut cell = Vec::with_capacity(text.len());
-            (self.put())(&mut cell, &text);
-            String::from_utf8(cell).unwrap_or_default()
-        };
-        csv::write_line(out, self.columns.iter().map(cell));
+        let mut line = csv::Line::new(out);
+        for named in &self.columns {
+            match self.value_of(named, row, record) {
+                Some(value) => line.value(&value, self.csv_safe, self.put()),
+                None => line.empty(),
+            }
+        }
+        line.end();
     }
 
     fn message(&self, row: &Row<'_>, record: &Record<'_>, out: &mut Vec<u8>) {
@@ -234,10 +257,7 @@ impl Printer {
                     out.push(b'\t');
                 }
                 let value = self.value(name, column, row, record);
-                (self.put())(
-                    out,
-                    &value.map(|value| csv::cell(Some(value), false)).unwrap_or_default(),
-                );
+                csv::write_value(out, value.as_ref(), false, self.put());
             }
             return out.push(b'\n');
         }
@@ -252,23 +272,28 @@ impl Printer {
         }
     }
 
-    /// Calls `look` with the name and the JSON text of each field that is wanted.
-    fn for_each_field(&self, row: &Row<'_>, record: &Record<'_>, mut look: impl FnMut(&str, &str)) {
-        let mut text = Vec::new();
-        if let Some(only) = self.fields.only() {
-            for (name, column) in only {
-                if let Some(value) = self.value(name, column, row, record) {
-                    text.clear();
-                    value.write_json(&mut text);
-                    look(name, &String::from_utf8_lossy(&text));
-                }
+    /// Calls `look` with the name and the value of each field that is wanted and that the record has.
+    fn for_each_value<'r>(
+        &self,
+        row: &Row<'_>,
+        record: &Record<'r>,
+        mut look: impl FnMut(&str, &FieldValue<'r>),
+    ) {
+        for named in &self.columns {
+            if let Some(value) = self.value_of(named, row, record) {
+                look(&named.name, &value);
             }
-            return;
         }
-        self.fields.prune(&mut text, "", &full::json_line(record, row.origin(), row.sequence()));
-        let text = String::from_utf8_lossy(&text);
-        let members = Members::parse(&text).map(|members| members.0).unwrap_or_default();
-        members.iter().for_each(|(name, value)| look(name, value.get()));
+    }
+
+    fn value_of<'r>(
+        &self,
+        named: &Named,
+        row: &Row<'_>,
+        record: &Record<'r>,
+    ) -> Option<FieldValue<'r>> {
+        let is_possible = named.types.contains(row.record_type());
+        is_possible.then(|| self.value(&named.name, &named.column, row, record)).flatten()
     }
 
     /// The value of a field without what is to be left out of it.
@@ -281,6 +306,9 @@ impl Printer {
     ) -> Option<FieldValue<'r>> {
         let value = column.value(row, record)?;
         let FieldValue::Json(json) = &value else { return Some(value) };
+        if !self.fields.reaches_into(name) {
+            return Some(value);
+        }
         let mut pruned = Vec::with_capacity(json.len());
         self.fields.prune(&mut pruned, name, json);
         Some(FieldValue::Json(String::from_utf8(pruned).unwrap_or_default().into()))
@@ -299,13 +327,24 @@ pub(crate) fn zoned_time(time: Timestamp, zone: &TimeZone) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The fields of a line of CSV: those named, or the usual ones without those left out.
-fn columns(fields: &Fields) -> anyhow::Result<Vec<(String, Column)>> {
-    if let Some(only) = fields.only() {
-        return Ok(only.to_vec());
-    }
-    let usual = csv::DEFAULT_COLUMNS.split(',').filter(|name| !fields.is_left_out(name));
-    usual.map(|name| Ok((name.to_owned(), Column::parse(name)?))).collect()
+/// The fields that are printed, in their order: those named, or the usual ones of the format without
+/// those left out.
+fn columns(format: Format, fields: &Fields) -> anyhow::Result<Vec<Named>> {
+    let mut columns = match fields.only() {
+        Some(only) => only.to_vec(),
+        None if format == Format::Csv => {
+            let usual = csv::DEFAULT_COLUMNS.split(',');
+            let column = |name: &str| Ok((name.to_owned(), Column::parse(name)?));
+            usual.map(column).collect::<anyhow::Result<Vec<_>>>()?
+        }
+        None => FieldPath::all().map(|path| (path.to_string(), Column::Path(path))).collect(),
+    };
+    columns.retain(|(name, _)| {
+        let is_shown = format == Format::Full && full::is_in_head(name);
+        !is_shown && !fields.is_left_out(name)
+    });
+    let named = |(name, column): (String, Column)| Named { types: column.types(), name, column };
+    Ok(columns.into_iter().map(named).collect())
 }
 
 /// Appends formatted text; a vector takes everything.

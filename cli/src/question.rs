@@ -87,11 +87,12 @@ pub(crate) fn stores(named: &StoreArguments) -> Cow<'_, [PathBuf]> {
     Cow::Owned(vec![default.map_or_else(|| PathBuf::from("."), PathBuf::from)])
 }
 
-/// The zone of `--tz` or `--utc`, else the default one.
+/// The zone of `--tz`, `--utc` or `--local`, else the default one.
 pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
-    match arguments.utc {
-        true => Ok(TimeZone::UTC),
-        false => named_zone(arguments.zone.as_deref()),
+    match (arguments.utc, arguments.local) {
+        (true, _) => Ok(TimeZone::UTC),
+        (_, true) => Ok(TimeZone::system()),
+        _ => named_zone(arguments.zone.as_deref()),
     }
 }
 
@@ -164,12 +165,12 @@ impl Range {
     }
 
     /// Whether the store's records cover the interval: none of it lies before the first record or
-    /// after what is final. An end that is not named is the end of what there is.
+    /// after what is final. A beginning or an end that is not named is that of what there is.
     pub(crate) fn is_covered(&self, coverage: &Coverage, finality: &Finality) -> bool {
         let begins = match (self.since, coverage.first) {
             (Some(since), Some(first)) => since >= first,
             (Some(_), None) => false,
-            (None, _) => true,
+            (None, first) => first.is_none_or(|first| self.until.is_none_or(|until| until > first)),
         };
         let end = finality.end(coverage);
         let ends = self.until.is_none_or(|until| end.is_some_and(|end| until <= end));

@@ -123,8 +123,10 @@ fn expected(model: &[Record], asked: Asked) -> Vec<Vec<usize>> {
     }
     let place = |n: &usize| order.iter().position(|other| other == n);
     if asked.by == "request" {
-        // Requests come in the order of their first records.
-        let first = |group: &Vec<usize>| order.iter().position(|n| lane(*n) == lane(group[0]));
+        // Requests come in the order of their first matches.
+        let is_match =
+            |n: &usize, group: &[usize]| lane(*n) == lane(group[0]) && matching.contains(n);
+        let first = |group: &Vec<usize>| order.iter().position(|n| is_match(n, group));
         groups.sort_by_key(|group| (first(group), place(&group[0])));
     } else {
         let first_match =

@@ -6,6 +6,7 @@
 //!
 //! $ -l error 'two words' NAME       the arguments, split as a shell does
 //! @ NO_COLOR=1                      a variable of the environment
+//! < NAME 400                        a file for standard input, or its first 400 bytes
 //! > what goes to standard output
 //! ! what goes to standard error
 //! = 0                               the exit status
@@ -26,6 +27,7 @@ mod common;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use common::{CLUSTER, Scratch};
 
@@ -45,6 +47,8 @@ struct Case {
     before: String,
     command: String,
     environment: Vec<(String, String)>,
+    /// The file for standard input, and how many bytes of it, all unless said.
+    input: Option<String>,
     expected: Vec<String>,
 }
 
@@ -67,6 +71,7 @@ impl File {
                     let case = file.cases.last_mut().unwrap();
                     case.environment.push((name.to_owned(), value.to_owned()));
                 }
+                "<" => file.cases.last_mut().unwrap().input = Some(rest.to_owned()),
                 ">" | ">~" | "!" | "=" => {
                     file.cases.last_mut().unwrap().expected.push(line.to_owned());
                 }
@@ -113,6 +118,7 @@ impl File {
             for (name, value) in &case.environment {
                 writeln!(blessed, "@ {name}={value}").unwrap();
             }
+            case.input.iter().for_each(|input| writeln!(blessed, "< {input}").unwrap());
             let lines = if is_expected { &case.expected } else { &found };
             lines.iter().for_each(|line| writeln!(blessed, "{line}").unwrap());
         }
@@ -127,7 +133,15 @@ impl Case {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = scratch.command(&arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        let output = match &self.input {
+            None => command.stdin(Stdio::null()).output().unwrap(),
+            Some(input) => {
+                let (name, bytes) = input.split_once(' ').unwrap_or((input, ""));
+                let content = fs::read(scratch.path(name)).unwrap();
+                let length = bytes.parse().unwrap_or(content.len());
+                common::output_with_input(command, &content[..length])
+            }
+        };
         let mut lines = marked(">", &output.stdout);
         lines.extend(marked("!", &output.stderr));
         lines.push(format!("= {}", output.status.code().unwrap_or(-1)));

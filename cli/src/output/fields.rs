@@ -1,7 +1,7 @@
 //! `--fields`: which fields are printed, and in which order.
 
 use anyhow::bail;
-use logq_format::Record;
+use logq_format::{Record, TypeSet};
 use logq_query::{FieldPath, FieldValue};
 use logq_reader::Row;
 
@@ -34,6 +34,14 @@ impl Column {
         match self {
             Self::Path(path) => path.to_string(),
             Self::Message => MESSAGE.to_owned(),
+        }
+    }
+
+    /// The types whose records can have a value.
+    pub(crate) fn types(&self) -> TypeSet {
+        match self {
+            Self::Path(path) => path.types(),
+            Self::Message => TypeSet::ALL,
         }
     }
 
@@ -101,6 +109,12 @@ impl Fields {
     /// Whether a field as a whole is left out.
     pub(crate) fn is_left_out(&self, name: &str) -> bool {
         self.except.iter().any(|keys| matches!(keys.as_slice(), [key] if key == name))
+    }
+
+    /// Whether something within a field may have to be left out.
+    pub(crate) fn reaches_into(&self, name: &str) -> bool {
+        let first = name.split('.').next();
+        self.except.iter().any(|keys| keys.first().map(String::as_str) == first)
     }
 
     /// Appends the JSON text of a record, `name` being empty, or of a field without what is to be

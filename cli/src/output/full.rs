@@ -9,7 +9,8 @@
 //! ```
 
 use jiff::tz::TimeZone;
-use logq_format::{Origin, Record};
+use logq_format::Record;
+use logq_query::FieldValue;
 use serde_json::value::RawValue;
 
 use super::members::{flatten, text_of};
@@ -39,8 +40,19 @@ impl Page<'_> {
     }
 
     /// Appends a field and those within it, each on a line or, with a text of several lines, more.
-    pub(crate) fn field(&self, out: &mut Vec<u8>, name: &str, json: &str) {
-        flatten(name, json, &mut |name, json| self.leaf(out, name, json));
+    pub(crate) fn field(&self, out: &mut Vec<u8>, name: &str, value: &FieldValue<'_>) {
+        match value {
+            FieldValue::Json(json) => flatten(name, json, &mut |name, json| {
+                self.within(out, name, json);
+            }),
+            FieldValue::Text(text) => self.lines(out, name, text.lines()),
+            // Numbers, times, ids and levels are one line that needs no escapes.
+            value => {
+                self.name(out, name);
+                value.write_text(out);
+                out.push(b'\n');
+            }
+        }
     }
 
     /// Appends what ends a record.
@@ -48,40 +60,45 @@ impl Page<'_> {
         out.push(b'\n');
     }
 
-    fn leaf(&self, out: &mut Vec<u8>, name: &str, json: &str) {
+    fn within(&self, out: &mut Vec<u8>, name: &str, json: &str) {
         let elements: Vec<&RawValue> = match name {
             "error.debug" => serde_json::from_str(json).unwrap_or_default(),
             _ => Vec::new(),
         };
-        let text = text_of(json);
-        let lines: Vec<&str> = match &text {
-            _ if !elements.is_empty() => elements.iter().map(|element| element.get()).collect(),
-            Some(text) => text.lines().collect(),
-            None => vec![json],
-        };
-        out.extend_from_slice(b"    ");
-        self.style.part(Part::Name, out, |out| escape::push(out, name));
-        let padding = NAME_WIDTH.saturating_sub(name.chars().count());
-        push(out, format_args!("{:padding$} ", ""));
-        escape::push(out, lines.first().copied().unwrap_or_default());
-        out.push(b'\n');
-        for line in lines.iter().skip(1) {
-            push(out, format_args!("{:1$}", "", NAME_WIDTH + 5));
-            escape::push(out, line);
-            out.push(b'\n');
+        match text_of(json) {
+            _ if !elements.is_empty() => {
+                self.lines(out, name, elements.iter().map(|element| element.get()));
+            }
+            Some(text) => self.lines(out, name, text.lines()),
+            None => self.lines(out, name, std::iter::once(json)),
         }
     }
+
+    fn name(&self, out: &mut Vec<u8>, name: &str) {
+        out.extend_from_slice(b"    ");
+        self.style.part(Part::Name, out, |out| escape::push(out, name));
+        indent(out, NAME_WIDTH.saturating_sub(name.chars().count()) + 1);
+    }
+
+    /// Appends the lines of a text, or an empty one.
+    fn lines<'t>(&self, out: &mut Vec<u8>, name: &str, lines: impl Iterator<Item = &'t str>) {
+        self.name(out, name);
+        for (index, line) in lines.enumerate() {
+            if index > 0 {
+                out.push(b'\n');
+                indent(out, NAME_WIDTH + 5);
+            }
+            escape::push(out, line);
+        }
+        out.push(b'\n');
+    }
+}
+
+fn indent(out: &mut Vec<u8>, width: usize) {
+    out.resize(out.len() + width, b' ');
 }
 
 /// Who wrote a record, as members of its line that the head does not show.
 pub(crate) fn is_in_head(name: &str) -> bool {
     matches!(name, "timestamp" | "level" | "type")
-}
-
-/// The line of JSON of a record, without its line feed.
-pub(crate) fn json_line(record: &Record<'_>, origin: Origin, sequence: u64) -> String {
-    let mut line = Vec::with_capacity(512);
-    logq_format::json::write_line(&mut line, record, origin, sequence);
-    line.pop();
-    String::from_utf8(line).unwrap_or_default()
 }

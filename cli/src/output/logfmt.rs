@@ -4,24 +4,48 @@
 //! of JSON; so do arrays. In names such characters become underscores: there is no way to quote them.
 
 use logq_format::json::write_string;
+use logq_query::FieldValue;
 
 use super::escape;
 use super::members::{flatten, text_of};
 
 /// Appends a field, and those within it; `safe` for a terminal.
-pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, json: &str, safe: bool) {
-    flatten(name, json, &mut |name, json| {
-        if !matches!(out.last(), None | Some(b'\n')) {
-            out.push(b' ');
+pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &FieldValue<'_>, safe: bool) {
+    match value {
+        FieldValue::Json(json) => flatten(name, json, &mut |name, json| {
+            begin(out, name);
+            let text = text_of(json);
+            write_value(out, text.as_deref().unwrap_or(json), safe);
+        }),
+        FieldValue::Text(text) => {
+            begin(out, name);
+            write_value(out, text, safe);
         }
-        write_name(out, name);
-        out.push(b'=');
-        let text = text_of(json);
-        write_value(out, text.as_deref().unwrap_or(json), safe);
-    });
+        // Numbers, times, ids and levels need no quotes.
+        value => {
+            begin(out, name);
+            value.write_text(out);
+        }
+    }
+}
+
+fn begin(out: &mut Vec<u8>, name: &str) {
+    if !matches!(out.last(), None | Some(b'\n')) {
+        out.push(b' ');
+    }
+    write_name(out, name);
+    out.push(b'=');
+}
+
+/// Whether a character of ASCII stands for itself without quotes.
+fn is_plain_ascii(byte: u8) -> bool {
+    matches!(byte, 0x21..0x7F) && !matches!(byte, b'=' | b'"' | b'\\')
 }
 
 fn write_name(out: &mut Vec<u8>, name: &str) {
+    if name.bytes().all(is_plain_ascii) {
+        return out.extend_from_slice(name.as_bytes());
+    }
     for character in name.chars() {
         let fits = !escape::is_active(character)
             && !character.is_whitespace()
@@ -34,7 +58,8 @@ fn write_name(out: &mut Vec<u8>, name: &str) {
 fn write_value(out: &mut Vec<u8>, text: &str, safe: bool) {
     let is_plain =
         |c: char| !escape::is_active(c) && !c.is_whitespace() && !matches!(c, '=' | '"' | '\\');
-    if !text.is_empty() && text.chars().all(is_plain) {
+    let is_ascii = text.bytes().all(is_plain_ascii);
+    if !text.is_empty() && (is_ascii || text.chars().all(is_plain)) {
         return out.extend_from_slice(text.as_bytes());
     }
     if !safe {
@@ -53,7 +78,7 @@ mod tests {
     fn values_are_quoted_where_they_must() {
         let check = |json: &str, safe, expected: &str| {
             let mut out = Vec::new();
-            write_field(&mut out, "data", json, safe);
+            write_field(&mut out, "data", &FieldValue::Json(json.into()), safe);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         };
         check(r#""plain""#, false, "data=plain");

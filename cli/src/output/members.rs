@@ -3,20 +3,7 @@
 use std::borrow::Cow;
 
 use logq_format::json::write_string;
-use serde_json::value::RawValue;
-
-/// The members of a JSON object in their order.
-pub(crate) struct Members<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Members<'a> {
-    /// `None` if the text is something else than an object.
-    pub(crate) fn parse(text: &'a str) -> Option<Self> {
-        if !text.starts_with('{') {
-            return None;
-        }
-        serde_json::from_str(text).ok()
-    }
-}
+use logq_query::object_members;
 
 /// Objects are taken apart down to this depth; what is deeper stays JSON text. Data of applications
 /// is a few levels deep; hostile data may be thousands.
@@ -25,17 +12,26 @@ const DEPTH_MAX: usize = 32;
 /// Calls `look` with each value of `json` that is no object, under the dotted names that lead to it.
 /// Empty objects are values.
 pub(crate) fn flatten(name: &str, json: &str, look: &mut impl FnMut(&str, &str)) {
-    flatten_to(name, json, DEPTH_MAX, look);
+    match json.starts_with('{') {
+        true => flatten_to(&mut name.to_owned(), json, DEPTH_MAX, look),
+        false => look(name, json),
+    }
 }
 
-fn flatten_to(name: &str, json: &str, depth: usize, look: &mut impl FnMut(&str, &str)) {
-    match Members::parse(json).filter(|members| depth > 0 && !members.0.is_empty()) {
-        None => look(name, json),
-        Some(members) => {
-            for (key, value) in &members.0 {
-                flatten_to(&format!("{name}.{key}"), value.get(), depth - 1, look);
-            }
-        }
+fn flatten_to(name: &mut String, json: &str, depth: usize, look: &mut impl FnMut(&str, &str)) {
+    let members = match depth > 0 && json.starts_with('{') {
+        true => object_members(json).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    if members.is_empty() {
+        return look(name, json);
+    }
+    let length = name.len();
+    for (key, value) in &members {
+        name.push('.');
+        name.push_str(key);
+        flatten_to(name, value, depth - 1, look);
+        name.truncate(length);
     }
 }
 
@@ -50,11 +46,10 @@ pub(crate) fn text_of(json: &str) -> Option<Cow<'_, str>> {
 
 /// Appends a JSON object without the members at `paths`, each a list of keys.
 pub(crate) fn prune(out: &mut Vec<u8>, json: &str, paths: &[&[String]]) {
-    let Some(members) = Members::parse(json).filter(|_| !paths.is_empty()) else {
-        return out.extend_from_slice(json.as_bytes());
-    };
+    let members = if paths.is_empty() { None } else { object_members(json) };
+    let Some(members) = members else { return out.extend_from_slice(json.as_bytes()) };
     let mut separator = b'{';
-    for (key, value) in &members.0 {
+    for (key, value) in &members {
         let below: Vec<&[String]> = paths
             .iter()
             .filter_map(|path| path.split_first().filter(|(first, _)| *first == key))
@@ -67,42 +62,13 @@ pub(crate) fn prune(out: &mut Vec<u8>, json: &str, paths: &[&[String]]) {
         separator = b',';
         write_string(out, key);
         out.push(b':');
-        prune(out, value.get(), &below);
+        prune(out, value, &below);
     }
     if separator == b'{' {
         out.push(b'{');
     }
     out.push(b'}');
 }
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Visitor)
-    }
-}
-
-/// A member's name, borrowed unless it has escapes.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

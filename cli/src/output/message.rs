@@ -1,8 +1,9 @@
 //! What happened, in one line: of every record the part that is neither when nor who.
 
 use logq_format::{ErrorInfo, Event, Json, Record, json};
+use logq_query::object_members;
 
-use super::members::Members;
+use super::members::text_of;
 use super::{escape, push};
 
 /// How text from a log gets into the output: [`escape::push`] or [`escape::push_raw`].
@@ -110,27 +111,26 @@ impl Message {
         push(out, format_args!(" ({})", parts.join(", ")));
     }
 
-    /// Appends JSON data: of an object its message first, then the other fields as they are.
+    /// Appends JSON data: of an object its message first, then the other fields as they are; of a
+    /// string its text.
     pub(crate) fn write_data(self, out: &mut Vec<u8>, data: Json<'_>) {
-        let Some(members) = Members::parse(data.as_str()) else {
-            return (self.put)(out, data.as_str());
-        };
-        let message = members.0.iter().find(|(name, value)| {
-            matches!(&**name, "message" | "msg") && value.get().starts_with('"')
-        });
+        let members = object_members(data.as_str()).unwrap_or_default();
+        let named = members.iter().filter(|(name, _)| matches!(&**name, "message" | "msg"));
+        let message = named.filter_map(|(name, value)| Some((name, text_of(value)?))).next();
         let Some((message_name, message)) = message else {
-            return (self.put)(out, data.as_str());
+            // Text alone is the message.
+            let text = text_of(data.as_str());
+            return (self.put)(out, text.as_deref().unwrap_or(data.as_str()));
         };
-        let text: String = serde_json::from_str(message.get()).unwrap_or_default();
-        (self.put)(out, &text);
+        (self.put)(out, &message);
         if !self.with_fields {
             return;
         }
-        for (name, value) in members.0.iter().filter(|(name, _)| name != message_name) {
+        for (name, value) in members.iter().filter(|(name, _)| name != message_name) {
             out.push(b' ');
             (self.put)(out, name);
             out.push(b'=');
-            (self.put)(out, value.get());
+            (self.put)(out, value);
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 
-use crate::args::{Choice, OutputArguments};
+use crate::args::OutputArguments;
 
 /// What is run unless the environment names something else: quits by itself where one page is
 /// enough, shows colours, leaves the screen as it is (-FRX).
@@ -22,13 +22,7 @@ pub(crate) struct PagerCommand(String);
 impl PagerCommand {
     /// The pager that the flags and the environment ask for; `None` for none.
     pub(crate) fn new(arguments: &OutputArguments) -> Option<Self> {
-        let wanted = match arguments.pager {
-            _ if arguments.no_pager => false,
-            Choice::Never => false,
-            Choice::Always => true,
-            Choice::Auto => io::stdout().is_terminal(),
-        };
-        if !wanted {
+        if arguments.no_pager || !arguments.pager.holds(io::stdout().is_terminal()) {
             return None;
         }
         let named = ["LOGQ_PAGER", "PAGER"].into_iter().find_map(|name| std::env::var(name).ok());

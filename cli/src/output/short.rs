@@ -28,20 +28,28 @@ impl Line<'_> {
         self.style.part(Part::Time, out, |out| write_time(out, record.time));
         out.push(b' ');
         self.style.level(record.level(), out, |out| {
-            let name =
-                if record.level() == Level::Critical { "CRIT" } else { record.level().as_str() };
-            push(out, format_args!("{name:<5}"));
+            out.extend_from_slice(match record.level() {
+                Level::Critical => b"CRIT ",
+                Level::Error => b"ERROR",
+                Level::Warn => b"WARN ",
+                Level::Info => b"INFO ",
+                Level::Debug => b"DEBUG",
+                Level::Trace => b"TRACE",
+            });
         });
         match record.subject(origin) {
             Some(worker) => push(out, format_args!(" w{worker:<5}")),
-            None => push(out, format_args!(" master")),
+            None => out.extend_from_slice(b" master"),
         }
         match record.request_id() {
             Some(request) => {
-                let text = request.to_string();
-                let start = text.get(..8).unwrap_or_default();
                 out.push(b' ');
-                self.style.part(Part::Request, out, |out| out.extend_from_slice(start.as_bytes()));
+                self.style.part(Part::Request, out, |out| {
+                    let start = out.len();
+                    request.write_text(out);
+                    // The first digits tell it from those around it.
+                    out.truncate(start + 8);
+                });
             }
             None => out.extend_from_slice(b"         "),
         }

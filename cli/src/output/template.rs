@@ -97,8 +97,11 @@ impl Template {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Field { column, layout } => {
-                    let text = column.value(row, record).map(|value| text_of(&value, zone));
-                    layout.write(out, &text.unwrap_or_default(), put);
+                    let start = out.len();
+                    if let Some(value) = column.value(row, record) {
+                        write_value(out, &value, zone, put);
+                    }
+                    layout.apply(out, start);
                 }
             }
         }
@@ -106,33 +109,39 @@ impl Template {
     }
 }
 
-/// A value as people read it: times in their zone, nothing for null.
-pub(super) fn text_of(value: &FieldValue<'_>, zone: &TimeZone) -> String {
-    let mut text = Vec::new();
+/// Appends a value as people read it: times in their zone, nothing for null.
+fn write_value(out: &mut Vec<u8>, value: &FieldValue<'_>, zone: &TimeZone, put: Put) {
     match value {
         FieldValue::Null => {}
-        FieldValue::Time(time) => write_time(&mut text, *time, zone, Precision::Micros),
-        value => value.write_text(&mut text),
+        FieldValue::Time(time) => write_time(out, *time, zone, Precision::Micros),
+        FieldValue::Text(text) | FieldValue::Json(text) => put(out, text),
+        value => value.write_text(out),
     }
-    String::from_utf8(text).unwrap_or_default()
 }
 
 impl Layout {
-    fn write(self, out: &mut Vec<u8>, text: &str, put: Put) {
-        let mut safe = Vec::with_capacity(text.len());
-        put(&mut safe, text);
-        let safe = String::from_utf8(safe).unwrap_or_default();
-        let cut = match self.length.and_then(|length| safe.char_indices().nth(length)) {
-            Some((end, _)) => safe.get(..end).unwrap_or_default(),
-            None => &safe,
+    /// Cuts and pads the text that was appended from `start` on.
+    fn apply(self, out: &mut Vec<u8>, start: usize) {
+        if self.width == 0 && self.length.is_none() {
+            return;
+        }
+        let text = std::str::from_utf8(out.get(start..).unwrap_or_default()).unwrap_or_default();
+        let mut length = text.chars().count();
+        if let Some(most) = self.length.filter(|most| *most < length) {
+            let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+            out.truncate(start + end);
+            length = most;
+        }
+        let missing = self.width.saturating_sub(length);
+        let before = match self.align {
+            Align::Left => 0,
+            Align::Right => missing,
+            Align::Center => missing / 2,
         };
-        let width = self.width;
-        let padded = match self.align {
-            Align::Left => format!("{cut:<width$}"),
-            Align::Right => format!("{cut:>width$}"),
-            Align::Center => format!("{cut:^width$}"),
-        };
-        out.extend_from_slice(padded.as_bytes());
+        if before > 0 {
+            out.splice(start..start, std::iter::repeat_n(b' ', before));
+        }
+        out.resize(out.len() + missing - before, b' ');
     }
 }
 
@@ -264,14 +273,19 @@ mod tests {
     fn layouts_pad_and_cut() {
         let check = |layout: &str, text: &str, expected: &str| {
             let mut out = Vec::new();
-            parse_layout(layout).unwrap().write(&mut out, text, escape::push);
-            assert_eq!(String::from_utf8(out).unwrap(), expected, "{layout}");
+            out.extend_from_slice(b"before ");
+            let start = out.len();
+            escape::push(&mut out, text);
+            parse_layout(layout).unwrap().apply(&mut out, start);
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(text, format!("before {expected}"), "{layout}");
         };
         check("", "abc", "abc");
         check("5", "abc", "abc  ");
         check("<5", "abc", "abc  ");
         check(">5", "abc", "  abc");
         check("^5", "äöü", " äöü ");
+        check("^6", "äöü", " äöü  ");
         check("2", "abc", "abc");
         check(".2", "äöü", "äö");
         check(">4.2", "abc", "  ab");

@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &DiffArguments) -> anyhow::Result<Exit> {
     let hull = Range { since: a.since.min(b.since), until: a.until.max(b.until) };
     let completeness = Completeness::new(&report, hull, &question.finality);
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(one.records + two.records > 0);
     }
     Ok(completeness.exit(one.records + two.records > 0))
 }

@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &ErrorsArguments) -> anyhow::Result<Exit> {
                 "logq: {others} more records, each with a message of its own, are not listed"
             );
         }
-        completeness.tell();
+        completeness.tell(printed.any);
     }
     Ok(completeness.exit(printed.any))
 }

@@ -6,7 +6,6 @@ mod files;
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -15,11 +14,12 @@ use logq_reader::{Order, Query, Report, Rows};
 
 use self::day::Day;
 use self::files::{Files, Target};
-use crate::args::{self, FilterArguments, OutputArguments, RangeArguments, StoreArguments};
+use crate::args::{self, Choice, FilterArguments, OutputArguments, RangeArguments, StoreArguments};
 use crate::completeness::{Completeness, absorb};
 use crate::exit::Exit;
 use crate::limit::SizeLimit;
 use crate::output::{Printer, escape};
+use crate::progress::ProgressLine;
 use crate::question::Question;
 
 /// What to export, and where to.
@@ -54,6 +54,10 @@ pub(crate) struct ExportArguments {
 
     #[command(flatten)]
     filter: FilterArguments,
+
+    /// When to show on standard error how far it has come
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    progress: Choice,
 
     /// Do not tell on standard error what was written and what is incomplete
     #[arg(short, long)]
@@ -94,8 +98,35 @@ enum Split {
     Bytes(u64),
 }
 
-/// Exports what was asked for.
+/// Exports what was asked for, and tells what that was.
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<Exit> {
+    export(arguments, !arguments.quiet)
+}
+
+/// Copies blocks to standard output.
+pub(crate) fn print_blocks(
+    stores: &StoreArguments,
+    range: &RangeArguments,
+    filter: &FilterArguments,
+    reverse: bool,
+    quiet: bool,
+) -> anyhow::Result<Exit> {
+    let arguments = ExportArguments {
+        stores: stores.clone(),
+        to: None,
+        output: ExportFormat::Blocks,
+        split: None,
+        fields: None,
+        reverse,
+        range: range.clone(),
+        filter: filter.clone(),
+        progress: Choice::Never,
+        quiet,
+    };
+    export(&arguments, false)
+}
+
+fn export(arguments: &ExportArguments, tells: bool) -> anyhow::Result<Exit> {
     let split = Split::new(arguments.split.as_deref())?;
     let is_stream = arguments.output == ExportFormat::Blocks;
     if is_stream && matches!(split, Split::Bytes(_)) {
@@ -111,7 +142,7 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<Exit> {
         question: &question,
         split,
         target,
-        progress: Progress::new(&question, arguments.quiet),
+        progress: Progress::new(&question, ProgressLine::new(arguments.progress, !tells)),
         found: 0,
         bytes: 0,
     };
@@ -121,13 +152,13 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<Exit> {
         ExportFormat::Csv => export.records(arguments, "csv")?,
     };
     export.target.flush().context("cannot write to standard output")?;
-    export.progress.clear();
-    if !arguments.quiet {
+    export.progress.line.clear();
+    if tells {
         export.tell(arguments.output);
     }
     let completeness = Completeness::new(&report, question.range, &question.finality);
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(export.found > 0);
     }
     Ok(completeness.exit(export.found > 0))
 }
@@ -386,46 +417,31 @@ fn printer(
     Ok(Printer::new(&output, question.zone.clone())?.for_programs())
 }
 
-/// A line on the terminal that is written over and over.
+/// How far an export has come.
 struct Progress {
     /// The first and the last time there can be.
     span: Option<(Timestamp, Timestamp)>,
-    is_shown: bool,
-    shown: Option<Instant>,
+    line: ProgressLine,
 }
 
 impl Progress {
-    fn new(question: &Question, quiet: bool) -> Self {
-        let is_shown = !quiet && std::io::stderr().is_terminal();
+    fn new(question: &Question, line: ProgressLine) -> Self {
         let coverage = question.snapshot.coverage();
         let from = question.range.since.max(coverage.first);
         let to = question.range.until.into_iter().chain(coverage.last).min();
-        Self { span: from.zip(to), is_shown, shown: None }
+        Self { span: from.zip(to), line }
     }
 
     /// Shows how far an export has come: so much is written, up to a time.
     fn show(&mut self, found: u64, time: Timestamp) {
-        const EVERY: Duration = Duration::from_millis(200);
-        if !self.is_shown || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let part = self.span.map(|(from, to)| {
+        let part = || {
+            let (from, to) = self.span?;
             let micros = |time: Timestamp| i128::from(time.as_micros());
             let (done, all) = (micros(time) - micros(from), (micros(to) - micros(from)).max(1));
-            format!("{}%, ", (done * 100 / all).clamp(0, 100))
+            Some(format!("{}%, ", (done * 100 / all).clamp(0, 100)))
+        };
+        self.line.show(|| {
+            format!("exporting: {}{found} written, at {time}", part().unwrap_or_default())
         });
-        // Progress that cannot be shown is no reason to stop.
-        let _ = write!(
-            std::io::stderr(),
-            "\r\x1b[Kexporting: {}{found} written, at {time}",
-            part.unwrap_or_default()
-        );
-    }
-
-    fn clear(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
     }
 }

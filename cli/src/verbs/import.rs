@@ -3,7 +3,6 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,11 @@ use anyhow::Context as _;
 use logq_format::{Origin, PushError, Record, Timestamp, WorkerId};
 use logq_writer::{BulkError, BulkOptions, BulkSummary, BulkWriter, Clock, SystemClock};
 
+use crate::args::Choice;
 use crate::exit::Exit;
 use crate::import::{self, Input, Progress, RecordSink, Summary};
 use crate::output::escape;
+use crate::progress::ProgressLine;
 use crate::question;
 
 #[derive(Args, Clone, Debug)]
@@ -29,6 +30,10 @@ pub(crate) struct ImportArguments {
     /// The time zone of times that name none
     #[arg(short = 'Z', long = "tz", value_name = "ZONE", allow_hyphen_values = true)]
     pub(crate) zone: Option<String>,
+
+    /// When to show on standard error how far it has come
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) progress: Choice,
 
     /// Do not show progress and the summary
     #[arg(short, long)]
@@ -61,9 +66,9 @@ pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
     let inputs = arguments.files.iter().map(|path| Input::new(path)).collect();
     let start = Instant::now();
     let mut sink = Sink { store: None, path: &arguments.to, now, refused: 0, first_refusal: None };
-    let show = !arguments.quiet && std::io::stderr().is_terminal();
-    let mut line = ProgressLine { shown: None, show };
-    let summary = import::run(inputs, &options, &mut sink, |progress| line.report(progress))?;
+    let mut line = ProgressLine::new(arguments.progress, arguments.quiet);
+    let summary =
+        import::run(inputs, &options, &mut sink, |progress| line.show(|| told(&progress)))?;
     line.clear();
     let (refused, first_refusal) = (sink.refused, sink.first_refusal);
     let written = match sink.store {
@@ -136,33 +141,13 @@ impl RecordSink for Sink<'_> {
     }
 }
 
-/// A line on the terminal that is written over and over.
-struct ProgressLine {
-    shown: Option<Instant>,
-    show: bool,
-}
-
-impl ProgressLine {
-    fn report(&mut self, progress: Progress) {
-        const EVERY: Duration = Duration::from_millis(200);
-        if !self.show || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let part = match progress.bytes_total {
-            Some(total) if total > 0 => format!("{}%", progress.bytes.min(total) * 100 / total),
-            _ => format!("{} MB", progress.bytes / 1_000_000),
-        };
-        // Progress that cannot be shown is no reason to stop.
-        let _ =
-            write!(std::io::stderr(), "\r\x1b[Kimporting: {part}, {} records", progress.records);
-    }
-
-    fn clear(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
+/// How far an import has come.
+fn told(progress: &Progress) -> String {
+    let part = match progress.bytes_total {
+        Some(total) if total > 0 => format!("{}%", progress.bytes.min(total) * 100 / total),
+        _ => format!("{} MB", progress.bytes / 1_000_000),
+    };
+    format!("importing: {part}, {} records", progress.records)
 }
 
 fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {

@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &InflightArguments) -> anyhow::Result<Exit> {
         if open.omitted > 0 {
             eprintln!("logq: {} more requests never end here and are not listed", open.omitted);
         }
-        completeness.tell();
+        completeness.tell(printed.any);
     }
     Ok(completeness.exit(printed.any))
 }

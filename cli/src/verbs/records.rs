@@ -29,13 +29,14 @@ use self::aggregate::{Aggregate, AggregateArguments};
 use self::context::ContextArguments;
 use self::cursors::{CursorArguments, Places};
 use self::follow::FollowArguments;
-use self::limits::Limits;
+use self::limits::{Limits, Lines};
 use crate::args::{FilterArguments, OutputArguments, RangeArguments, StoreArguments};
 use crate::completeness::Completeness;
 use crate::exit::Exit;
 use crate::explain::{self, Stages};
-use crate::output::{Output, Printer};
+use crate::output::{Format, Output, Printer};
 use crate::question::Question;
+use crate::verbs;
 
 /// What to ask and how to print it.
 #[derive(Args, Clone, Debug)]
@@ -70,7 +71,8 @@ pub(crate) struct RecordsArguments {
     #[command(flatten)]
     context: ContextArguments,
 
-    /// Every record of each request that has a record for which this holds, request by request;
+    /// Every record of each request that has a record for which this holds, request by request in the
+    /// order of their first matches;
     /// -n, -m and -r are about requests then, and other filters choose among their records
     #[arg(long, value_name = "EXPR", conflicts_with_all = ["context", "before_context", "after_context"])]
     request_where: Option<String>,
@@ -94,7 +96,7 @@ pub(crate) struct RecordsArguments {
     quiet: bool,
 
     /// Tell on standard error what was looked at, what was not, and how long it took
-    #[arg(long)]
+    #[arg(long, visible_alias = "stats")]
     explain: bool,
 
     /// Exit status 0 also when nothing matches
@@ -112,7 +114,79 @@ impl RecordsArguments {
         self.follow.follow = true;
         self
     }
+
+    /// The same with `--by`, and with `--top` as many as `-n` says.
+    ///
+    /// # Errors
+    ///
+    /// Says which flags do not go with that.
+    pub(crate) fn top(mut self, fields: &str) -> anyhow::Result<Self> {
+        let lines =
+            self.lines.take().map_or(Ok(Lines::Newest(VALUES)), |text| Lines::new(&text))?;
+        let most = match lines {
+            Lines::All => None,
+            Lines::Newest(most) if most > 0 => Some(most),
+            Lines::Newest(_) | Lines::Oldest(_) => bail!("-n of `logq top` is a number, or all"),
+        };
+        self.aggregate.most_frequent(fields, most);
+        self.for_numbers("top")
+    }
+
+    /// The same with `--hist`.
+    ///
+    /// # Errors
+    ///
+    /// Says which flags do not go with that.
+    pub(crate) fn hist(mut self) -> anyhow::Result<Self> {
+        self.aggregate.draw();
+        self.for_numbers("hist")
+    }
+
+    /// Copies blocks as they are stored, as `logq export -o blocks` does.
+    fn blocks(&self) -> anyhow::Result<Exit> {
+        let refused = [
+            (self.aggregate.is_any(), "numbers"),
+            (self.follow.follow, "-f"),
+            (self.output.fields.is_some(), "--fields"),
+            (self.explain, "--explain"),
+        ];
+        let refused = refused.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag));
+        if let Some(flag) = self.about_single_records().or(refused) {
+            bail!("{flag} and -o blocks, which copies whole blocks, do not go together");
+        }
+        verbs::export::print_blocks(
+            &self.stores,
+            &self.range,
+            &self.filter,
+            self.reverse,
+            self.quiet,
+        )
+    }
+
+    /// Refuses what is about records one by one; beside the flags for numbers clap does that.
+    fn for_numbers(self, verb: &str) -> anyhow::Result<Self> {
+        match self.about_single_records().or(self.reverse.then_some("--reverse")) {
+            Some(flag) => bail!("{flag} means nothing for `logq {verb}`, which prints numbers"),
+            None => Ok(self),
+        }
+    }
+
+    /// A flag that is given and that is about records one by one.
+    fn about_single_records(&self) -> Option<&'static str> {
+        let flags = [
+            (self.lines.is_some(), "--lines"),
+            (self.max_count.is_some(), "--max-count"),
+            (self.context.wanted().is_some(), "-A, -B or -C"),
+            (self.request_where.is_some(), "--request-where"),
+            (self.list_runs, "--list-runs"),
+            (self.cursors.is_any(), "a cursor"),
+        ];
+        flags.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
+    }
 }
+
+/// How many values `logq top` prints.
+const VALUES: u64 = 10;
 
 /// A question, and the way its answer is printed.
 struct Asking<'a> {
@@ -138,6 +212,9 @@ pub(crate) fn run(arguments: &RecordsArguments) -> anyhow::Result<Exit> {
         bail!("--trailer comes after JSON; add -o json");
     }
     use_threads(arguments.threads)?;
+    if arguments.output.output == Format::Blocks {
+        return arguments.blocks();
+    }
     arguments.follow.check()?;
     let aggregate = arguments.aggregate.wanted(arguments.output.output)?;
     match &aggregate {
@@ -170,7 +247,7 @@ pub(crate) fn run(arguments: &RecordsArguments) -> anyhow::Result<Exit> {
         places.keep()?;
     }
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(answer.found > 0);
     }
     if arguments.explain {
         explain::tell(&answer.report, question.range, &question.zone, &stages);

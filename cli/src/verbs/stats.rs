@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use logq_reader::{DictionarySummary, Gap, Summary};
+use logq_format::Timestamp;
+use logq_reader::{DictionarySummary, Gap, SegmentSummary, Summary, WriterSummary};
 use serde_json::{Value, json};
 
 use crate::args::StoreArguments;
@@ -165,41 +166,7 @@ fn types(summary: &Summary) -> Vec<(&'static str, u64)> {
 }
 
 fn object(summary: &Summary) -> Value {
-    let bytes = &summary.bytes;
-    let span = |span: Option<(logq_format::Timestamp, logq_format::Timestamp)>| {
-        span.map(|(first, last)| json!({ "first": first.to_string(), "last": last.to_string() }))
-    };
-    let segments: Vec<_> = summary
-        .segments
-        .iter()
-        .map(|segment| {
-            json!({
-                "number": segment.number,
-                "path": segment.path.to_string_lossy(),
-                "bytes": segment.bytes,
-                "version": segment.version.map(|version| version.to_string()),
-                "dictionary": segment.dictionary.map(|dictionary| {
-                    json!({ "id": format!("{:08x}", dictionary.id), "gain": dictionary.gain })
-                }),
-                "records": segment.records,
-                "span": span(segment.span),
-            })
-        })
-        .collect();
-    let writers: Vec<_> = summary
-        .writers
-        .iter()
-        .map(|writer| {
-            json!({
-                "writer": writer.origin.writer.0,
-                "workerId": writer.origin.worker.map(logq_format::WorkerId::get),
-                "records": writer.records,
-                "span": span(writer.span),
-                "dropped": writer.lost,
-                "missing": writer.missing,
-            })
-        })
-        .collect();
+    let (blocks, report) = (&summary.blocks, &summary.report);
     let levels = summary
         .levels
         .iter()
@@ -207,34 +174,71 @@ fn object(summary: &Summary) -> Value {
     let types =
         types(summary).into_iter().map(|(name, count)| (name.to_owned(), Value::from(count)));
     json!({
-        "segments": segments,
+        "segments": summary.segments.iter().map(segment).collect::<Vec<_>>(),
         "blocks": {
-            "data": summary.blocks.data,
-            "ping": summary.blocks.ping,
-            "join": summary.blocks.join,
-            "dictionary": summary.blocks.dictionary,
-            "other": summary.blocks.other,
+            "data": blocks.data,
+            "ping": blocks.ping,
+            "join": blocks.join,
+            "dictionary": blocks.dictionary,
+            "other": blocks.other,
         },
         "records": summary.records,
         "span": span(summary.span),
         "levels": levels.collect::<Value>(),
         "types": types.collect::<Value>(),
-        "writers": writers,
-        "bytes": {
-            "stored": bytes.total,
-            "raw": raw_bytes(summary),
-            "ratio": ratio(summary),
-            "headers": bytes.headers,
-            "requestIds": bytes.request_ids,
-            "spines": bytes.spine_stored,
-            "bodies": bytes.body_stored,
-            "other": bytes.other,
-        },
-        "missing": summary.report.missing_records(),
-        "gaps": summary.report.gaps.iter().map(gap).collect::<Vec<_>>(),
-        "gapsOmitted": summary.report.gaps_omitted,
-        "unfinished": summary.report.unfinished.iter().map(gap).collect::<Vec<_>>(),
+        "writers": summary.writers.iter().map(writer).collect::<Vec<_>>(),
+        "bytes": bytes(summary),
+        "missing": report.missing_records(),
+        "gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
+        "gapsOmitted": report.gaps_omitted,
+        "unfinished": report.unfinished.iter().map(gap).collect::<Vec<_>>(),
     })
+}
+
+fn segment(segment: &SegmentSummary) -> Value {
+    json!({
+        "number": segment.number,
+        "path": segment.path.to_string_lossy(),
+        "bytes": segment.bytes,
+        "version": segment.version.map(|version| version.to_string()),
+        "dictionary": segment.dictionary.map(|dictionary| {
+            json!({ "id": format!("{:08x}", dictionary.id), "gain": dictionary.gain })
+        }),
+        "records": segment.records,
+        "span": span(segment.span),
+    })
+}
+
+fn writer(writer: &WriterSummary) -> Value {
+    json!({
+        "writer": writer.origin.writer.0,
+        "workerId": writer.origin.worker.map(logq_format::WorkerId::get),
+        "records": writer.records,
+        "span": span(writer.span),
+        "dropped": writer.lost,
+        "missing": writer.missing,
+    })
+}
+
+fn bytes(summary: &Summary) -> Value {
+    let bytes = &summary.bytes;
+    json!({
+        "stored": bytes.total,
+        "raw": raw_bytes(summary),
+        "ratio": ratio(summary),
+        "headers": bytes.headers,
+        "requestIds": bytes.request_ids,
+        "spines": bytes.spine_stored,
+        "bodies": bytes.body_stored,
+        "other": bytes.other,
+    })
+}
+
+fn span(span: Option<(Timestamp, Timestamp)>) -> Value {
+    span.map_or(
+        Value::Null,
+        |(first, last)| json!({ "first": first.to_string(), "last": last.to_string() }),
+    )
 }
 
 fn gap(gap: &Gap) -> Value {

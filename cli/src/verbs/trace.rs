@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &TraceArguments) -> anyhow::Result<Exit> {
     let everything = Range { since: None, until: None };
     let completeness = Completeness::new(&report, everything, &finality);
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(printed.any);
     }
     Ok(completeness.exit(printed.any))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use logq_query::when;
-use logq_reader::{Delivery, FollowOptions, Start};
+use logq_reader::{Delivery, Start};
 
 use crate::args::{FilterArguments, OutputArguments, RangeArguments, StoreArguments};
 use crate::exit::Exit;
@@ -61,27 +61,16 @@ pub(crate) fn run(arguments: &WaitArguments) -> anyhow::Result<Exit> {
     let stores = question::stores(&arguments.stores);
     let asked = Asked::new(&stores, &arguments.range, &arguments.filter, false)?;
     let printer = Printer::new(&arguments.output, asked.zone.clone())?;
-    let options = FollowOptions {
-        filter: asked.selection.filter(),
-        start: asked.range.since.map_or(Start::Now, Start::Since),
-        until: asked.range.until,
-        // Whoever waits does not ask which of two came first.
-        delivery: Delivery::Arrival,
-        ..FollowOptions::default()
-    };
     let mut out = Outlet::new()?;
-    let following = Following {
-        stores: &stores,
-        options,
-        printer: &printer,
-        format: arguments.output.output,
-        zone: &asked.zone,
+    let mut following = Following {
         records_max: arguments.count,
         deadline: timeout.and_then(|timeout| began.checked_add(timeout)),
-        file: None,
-        wants_cursor: false,
         quiet: arguments.quiet,
+        ..Following::new(&stores, &asked, &printer)
     };
+    following.options.start = asked.range.since.map_or(Start::Now, Start::Since);
+    // Whoever waits does not ask which of two came first.
+    following.options.delivery = Delivery::Arrival;
     let followed = following.run(&mut out)?;
     Ok(match followed.end {
         End::Enough => Exit::Success,

@@ -55,7 +55,16 @@ impl Scratch {
 
     /// A command in the scratch directory, in UTC, without the user's settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+        self.prepared(env!("CARGO_BIN_EXE_logq"), arguments)
+    }
+
+    /// The same for a line of shell.
+    pub(crate) fn shell(&self, line: &str) -> Command {
+        self.prepared("bash", &["-c", line])
+    }
+
+    fn prepared(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.directory.path())
@@ -72,12 +81,7 @@ impl Scratch {
     }
 
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Run {
-        let mut command = self.command(arguments);
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
-        // A command that fails early closes its input; that is not this side's failure.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        Run::from(child.wait_with_output().unwrap())
+        Run::from(output_with_input(self.command(arguments), input))
     }
 
     /// Makes the store `name` of JSON lines.
@@ -107,6 +111,15 @@ impl From<Output> for Run {
             code: output.status.code().unwrap_or(-1),
         }
     }
+}
+
+/// Runs a command to its end with this on standard input.
+pub(crate) fn output_with_input(mut command: Command, input: &[u8]) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // A command that fails early closes its input; that is not this side's failure.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
 }
 
 /// The store most tests ask: a small cluster for a minute.

@@ -32,6 +32,13 @@ pub(super) struct CursorArguments {
     pub(super) show_cursor: bool,
 }
 
+impl CursorArguments {
+    /// Whether anything is asked about places.
+    pub(super) fn is_any(&self) -> bool {
+        self.after_cursor.is_some() || self.cursor_file.is_some() || self.show_cursor
+    }
+}
+
 /// What has no place to go on from.
 const WITHOUT_PLACE: [&str; 9] = [
     "context",

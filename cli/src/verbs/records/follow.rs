@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use logq_format::Timestamp;
-use logq_reader::{Cursor, Delivery, FollowOptions, Start};
+use logq_reader::{Cursor, Delivery, Start};
 use logq_writer::{Clock as _, SystemClock};
 
 use super::RecordsArguments;
@@ -75,28 +75,18 @@ pub(super) fn run(arguments: &RecordsArguments, stages: &Stages) -> anyhow::Resu
         explain::tell_interval(asked.range, &asked.zone);
     }
     let start = start(lines, &arguments.follow, places.after.clone(), asked.range.since)?;
-    let options = FollowOptions {
-        filter: asked.selection.filter(),
-        start,
-        until: asked.range.until,
-        delivery: match arguments.follow.order {
-            Some(FollowOrder::Arrival) => Delivery::Arrival,
-            Some(FollowOrder::Time) | None => Delivery::Ordered,
-        },
-        ..FollowOptions::default()
-    };
     let mut out = Outlet::new()?;
-    let following = Following {
-        stores: &stores,
-        options,
-        printer: &printer,
-        format: arguments.output.output,
-        zone: &asked.zone,
+    let mut following = Following {
         records_max: arguments.max_count.unwrap_or(u64::MAX),
-        deadline: None,
         file: places.file.as_ref(),
         wants_cursor: places.shows,
         quiet: arguments.quiet,
+        ..Following::new(&stores, &asked, &printer)
+    };
+    following.options.start = start;
+    following.options.delivery = match arguments.follow.order {
+        Some(FollowOrder::Arrival) => Delivery::Arrival,
+        Some(FollowOrder::Time) | None => Delivery::Ordered,
     };
     let followed = following.run(&mut out)?;
     finish(arguments, &asked, followed, &printer, &mut out, stages)
@@ -150,7 +140,7 @@ fn finish(
     }
     let written = out.write(&last);
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(followed.records > 0);
         let late = followed.report.late_records;
         if late > 0 {
             eprintln!(

@@ -32,8 +32,8 @@ pub(super) fn print(
         // A failure is told by `finish`.
         let _ = out.write(
             format!(
-                "{:>4} {:29} {:29} {:>7} {:>12}\n",
-                "run", "start", "end", "workers", "records"
+                "{:>4}  {:32}  {:32}  {:7}  {:>7}  {:>12}\n",
+                "run", "start", "end", "ended", "workers", "records"
             )
             .as_bytes(),
         );

@@ -3,10 +3,13 @@
 //! Records of a request are spread over the store, among those of others. Three scans bring them
 //! together: which requests have a match; how many records these have, and from when to when; then
 //! the records, of as many requests at a time as is good for memory.
+//!
+//! The first scan stops for the other two when it has found one request, then a few, then more, so
+//! that the first one is printed at once and the whole takes few scans.
 
 mod census;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use anyhow::bail;
@@ -20,8 +23,11 @@ use super::{Answer, Asking};
 use crate::completeness::absorb;
 use crate::output::Output;
 
-/// The most requests: what is kept of them takes up to 64 MiB then.
+/// The most requests: what is kept of them takes up to 32 MiB then.
 const REQUESTS_MAX: usize = 500_000;
+
+/// So many times as many requests are looked for each time.
+const GROWTH: usize = 8;
 
 /// Prints every record of each request that has a record for which the expression holds.
 pub(super) fn print_whole(
@@ -35,13 +41,11 @@ pub(super) fn print_whole(
     let query = Query { filter, order: asking.limits.order, ..question.query() };
     // Limits are about requests, and other filters choose among their records, which may lie
     // before and after the range of time.
-    let (mut requests, report) = matching(asking, &query, asking.limits.found_max)?;
     let mut filter = question.selection.filter();
-    if let Some(named) = filter.requests.take() {
-        requests.retain(|request| named.contains(request));
-    }
-    let query = Query { filter, ..Query::default() };
-    Printing::new(asking, Kind::Whole, query, report).print(requests, out)
+    let named = filter.requests.take();
+    let most = asking.limits.found_max;
+    let wanted = Wanted { query, most, named };
+    Printing::new(asking, Kind::Whole, Query { filter, ..Query::default() }).find(wanted, out)
 }
 
 /// Prints the records of the question with those around them in their requests.
@@ -53,42 +57,20 @@ pub(super) fn print_context(
     let question = asking.question;
     let limit = asking.limits.found_max;
     let query = Query { order: asking.limits.order, limit, ..question.query() };
-    let (requests, report) = matching(asking, &query, None)?;
     let kind = Kind::Context { around, last_match: last_match(asking)? };
+    let wanted = Wanted { query, most: None, named: None };
     let query = Query { filter: Filter::default(), ..question.query() };
-    Printing::new(asking, kind, query, report).print(requests, out)
+    Printing::new(asking, kind, query).find(wanted, out)
 }
 
-/// The first requests that have a record of the query.
-fn matching(
-    asking: &Asking<'_>,
-    query: &Query<'_>,
+/// Which requests are wanted.
+struct Wanted<'q> {
+    /// Those that have a record of it.
+    query: Query<'q>,
+    /// The first ones.
     most: Option<u64>,
-) -> anyhow::Result<(Vec<RequestId>, Report)> {
-    let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-    let (mut requests, mut known) = (Vec::new(), HashSet::new());
-    let ids = |rows: &Rows<'_>| {
-        let ids = rows.iter().filter_map(|row| row.record().ok()?.request_id());
-        ids.collect::<Vec<_>>()
-    };
-    let report = asking.question.snapshot.scan(query, ids, |ids| {
-        for id in ids {
-            if requests.len() >= most || requests.len() > REQUESTS_MAX {
-                return ControlFlow::Break(());
-            }
-            if known.insert(id) {
-                requests.push(id);
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    if requests.len() > REQUESTS_MAX {
-        bail!(
-            "more than {REQUESTS_MAX} requests match, which is too much to put in order; narrow \
-             the range with --since and --until, or take the first ones with -m"
-        );
-    }
-    Ok((requests, report))
+    /// Of them, these.
+    named: Option<Vec<RequestId>>,
 }
 
 /// What of a request is printed.
@@ -112,7 +94,10 @@ struct Printing<'a> {
     text: Vec<u8>,
     /// Whether something has been printed, from which the next group is to be set off.
     is_begun: bool,
+    /// How many records were found.
     found: u64,
+    /// How many requests were printed.
+    printed: usize,
     report: Report,
 }
 
@@ -124,29 +109,85 @@ struct Item {
 }
 
 impl<'a> Printing<'a> {
-    fn new(asking: &'a Asking<'a>, kind: Kind, query: Query<'a>, report: Report) -> Self {
-        let order = asking.limits.printed_order();
-        let query = Query { order, ..query };
-        Self { asking, kind, query, text: Vec::new(), is_begun: false, found: 0, report }
+    fn new(asking: &'a Asking<'a>, kind: Kind, query: Query<'a>) -> Self {
+        let query = Query { order: asking.limits.printed_order(), ..query };
+        let (text, report) = (Vec::new(), Report::default());
+        Self { asking, kind, query, text, is_begun: false, found: 0, printed: 0, report }
     }
 
-    /// Prints requests in the order of their first records.
-    fn print(mut self, mut requests: Vec<RequestId>, out: &mut Output) -> anyhow::Result<Answer> {
-        let (census, report) = Census::take(self.asking, &requests, &self.query)?;
+    /// Finds requests and prints them in the order of their first matches.
+    fn find(mut self, wanted: Wanted<'_>, out: &mut Output) -> anyhow::Result<Answer> {
+        let Wanted { query, most, named } = wanted;
+        let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        // Where they are printed the other way round, all of them are found first.
+        let turned = self.asking.limits.turned;
+        let mut enough = if turned { usize::MAX } else { 1 };
+        let (mut known, mut found, mut failure) = (HashMap::new(), Vec::new(), None);
+        let mut matches = 0_u64;
+        let report = self.asking.question.snapshot.requests(&query, |records| {
+            for record in records {
+                if known.len() >= most || known.len() > REQUESTS_MAX {
+                    return ControlFlow::Break(());
+                }
+                matches += 1;
+                let is_named = |named: &Vec<RequestId>| named.contains(&record.request);
+                let is_new = known.insert(record.request, matches).is_none();
+                if is_new && named.as_ref().is_none_or(is_named) {
+                    found.push(record.request);
+                }
+            }
+            if found.len() < enough {
+                return ControlFlow::Continue(());
+            }
+            enough = enough.saturating_mul(GROWTH);
+            self.print(&std::mem::take(&mut found), out).unwrap_or_else(|error| {
+                failure = Some(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if known.len() > REQUESTS_MAX {
+            bail!(
+                "more than {REQUESTS_MAX} requests match, which is too much to keep in mind; narrow \
+                 the range with --since and --until, or take the first ones with -m"
+            );
+        }
         absorb(&mut self.report, report);
-        census.sort(&mut requests, self.query.order);
+        if turned {
+            // The last one found of its matches is the first one printed.
+            found.sort_by_key(|request| std::cmp::Reverse(known.get(request).copied()));
+        }
+        // Where nobody reads any more, `finish` tells.
+        let _ = self.print(&found, out)?;
+        let _ = self.flush(out);
+        Ok(Answer { found: self.found, report: self.report })
+    }
+
+    /// Prints requests in this order.
+    fn print(
+        &mut self,
+        requests: &[RequestId],
+        out: &mut Output,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        if requests.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let (census, report) = Census::take(self.asking, requests, &self.query)?;
+        absorb(&mut self.report, report);
+        let mut requests = census.counted(requests);
         if matches!(self.kind, Kind::Whole) {
             let most = usize::try_from(self.asking.limits.printed_max).unwrap_or(usize::MAX);
-            requests.truncate(most);
+            requests.truncate(most.saturating_sub(self.printed));
+            self.printed += requests.len();
         }
         for batch in census.batches(&requests) {
             if self.print_batch(batch, &census, out)?.is_break() {
-                break;
+                return Ok(ControlFlow::Break(()));
             }
         }
-        // Where nobody reads any more, `finish` tells.
-        let _ = self.flush(out);
-        Ok(Answer { found: self.found, report: self.report })
+        Ok(self.flush(out))
     }
 
     /// Prints some requests: one with very many records as they come, of several all at the end.

@@ -14,7 +14,7 @@ use logq_format::{Timestamp, json};
 use logq_query::FieldValue;
 
 use super::answered::{Answered, Line, Who};
-use crate::output::{Format, csv_cell, csv_line, escape, push};
+use crate::output::{Format, csv_line, csv_value, escape, push};
 
 /// What stands in CSV and tables for the groups beyond the limits.
 pub(super) const OTHER: &str = "(other)";
@@ -120,12 +120,9 @@ pub(super) fn csv(answered: &Answered<'_>) -> Vec<u8> {
 fn cell(who: &Who, place: usize) -> String {
     match who {
         Who::Group(values) => {
-            let text = csv_cell(values.get(place).cloned().flatten(), false);
-            if !std::io::stdout().is_terminal() {
-                return text;
-            }
+            let put = if std::io::stdout().is_terminal() { escape::push } else { escape::push_raw };
             let mut cell = Vec::new();
-            escape::push(&mut cell, &text);
+            csv_value(&mut cell, values.get(place).and_then(Option::as_ref), false, put);
             String::from_utf8(cell).unwrap_or_default()
         }
         Who::Other if place == 0 => OTHER.to_owned(),

@@ -244,7 +244,7 @@ fn finish(
         let _ = screen.write(completeness.trailer(live.groups.records()).as_bytes());
     }
     if !arguments.quiet {
-        completeness.tell();
+        completeness.tell(!live.groups.is_empty());
         tell_others(&live.groups);
     }
     if arguments.explain {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use logq_format::RequestId;
-use logq_reader::{Filter, Order, Query, Report, Rows};
+use logq_reader::{Filter, Order, Query, Report};
 
 use super::super::Asking;
-use super::super::context::{Rank, rank};
+use super::super::context::Rank;
 
 /// How many records of several requests are in memory at once.
 const RECORDS_MAX: u64 = 16_384;
@@ -42,34 +42,20 @@ impl Census {
         let filter = Filter { requests: Some(requests.to_vec()), ..query.filter.clone() };
         let query = Query { filter, order: Order::Ascending, ..query.clone() };
         let mut extents: HashMap<RequestId, Extent> = HashMap::with_capacity(requests.len());
-        let ranks = |rows: &Rows<'_>| {
-            let ids =
-                rows.iter().filter_map(|row| Some((row.record().ok()?.request_id()?, rank(&row))));
-            ids.collect::<Vec<_>>()
-        };
-        let report = asking.question.snapshot.scan(&query, ranks, |ranks| {
-            for (request, rank) in ranks {
+        let report = asking.question.snapshot.requests(&query, |records| {
+            for record in records {
+                let rank = (record.time, record.writer.0, record.sequence);
                 let new = Extent { first: rank, last: rank, records: 0 };
-                extents.entry(request).or_insert(new).add(rank);
+                extents.entry(record.request).or_insert(new).add(rank);
             }
             ControlFlow::Continue(())
         })?;
         Ok((Self { extents }, report))
     }
 
-    /// Puts requests in the order of the first of their records that is printed; those without any
-    /// are dropped.
-    pub(super) fn sort(&self, requests: &mut Vec<RequestId>, order: Order) {
-        requests.retain(|request| self.extents.contains_key(request));
-        match order {
-            Order::Ascending => {
-                requests.sort_by_key(|request| self.extents.get(request).map(|e| e.first));
-            }
-            Order::Descending => {
-                requests.sort_by_key(|request| self.extents.get(request).map(|e| e.last));
-                requests.reverse();
-            }
-        }
+    /// Those of the requests that have any records, in the same order.
+    pub(super) fn counted(&self, requests: &[RequestId]) -> Vec<RequestId> {
+        requests.iter().filter(|request| self.extents.contains_key(request)).copied().collect()
     }
 
     /// Requests in batches whose records are few enough to be in memory, or of a single request.

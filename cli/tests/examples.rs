@@ -60,7 +60,7 @@ fn commands_of_the_readme() -> Vec<String> {
     commands.retain(|command| {
         let is_ours = command.starts_with("logq ") || command.contains("| logq ");
         // What takes arguments in brackets is no command, and a verb that needs some is a name.
-        let is_name = matches!(command.as_str(), "logq run" | "logq ingest");
+        let is_name = matches!(command.as_str(), "logq run" | "logq ingest" | "logq -");
         is_ours && !command.contains('[') && !is_name
     });
     commands

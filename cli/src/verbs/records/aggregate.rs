@@ -17,7 +17,7 @@ use anyhow::bail;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use jiff::tz::TimeZone;
-use logq_format::{Timestamp, TypeSet};
+use logq_format::Timestamp;
 use logq_reader::{Coverage, Grouping, Groups, Sketch};
 
 use self::answered::Answered;
@@ -113,22 +113,14 @@ impl AggregateArguments {
         }
         let width = self.hist.as_deref().filter(|text| !text.is_empty());
         let of = self.of.as_deref().unwrap_or("durationMs");
-        let aggregate = Aggregate {
+        Ok(Some(Aggregate {
             by: self.by.as_deref().map_or(Ok(By::default()), By::new)?,
             top: self.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
             has_bars: self.hist.is_some(),
             width: width.map(Width::parse).transpose()?,
             quantiles: self.quantile.as_deref().map(|list| Quantiles::new(list, of)).transpose()?,
             is_count: self.count,
-        };
-        if aggregate.grouping(None).types() == TypeSet::EMPTY {
-            let by = self.by.as_deref().unwrap_or_default();
-            bail!(
-                "no record has both {by} and {of}: what was asked for is in REQUEST, what became of it \
-                 in RESPONSE; --request-where prints requests as wholes"
-            );
-        }
-        Ok(Some(aggregate))
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One pass over the store: delete what is too much or too old, then create the next segment where
 //! one is due. Called by the manager's thread; has no threads and timers of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -47,6 +47,8 @@ pub(crate) struct Keeper {
     lock: ManagerLock,
     rotation: Rotation,
     sweep: Sweep,
+    /// A full segment that the last pass could not do anything about, such as on a full disk.
+    stuck: Option<PathBuf>,
 }
 
 impl Keeper {
@@ -62,8 +64,13 @@ impl Keeper {
         let lock = directory.lock_manager()?;
         let (limits, clock) = (options.limits(), Arc::clone(&options.clock));
         let site = Site { directory, limits, clock };
-        let mut keeper =
-            Self { site, lock, rotation: Rotation::default(), sweep: Sweep::default() };
+        let mut keeper = Self {
+            site,
+            lock,
+            rotation: Rotation::default(),
+            sweep: Sweep::default(),
+            stuck: None,
+        };
         keeper.remove_abandoned_drafts(host);
         // A full disk has no room for a segment either.
         keeper.sweep.run(&keeper.site, host);
@@ -76,6 +83,17 @@ impl Keeper {
         self.rotation.current()
     }
 
+    /// Whether the newest segment has reached its size since the last pass, as a look at that file
+    /// alone tells.
+    pub(crate) fn is_full(&self) -> bool {
+        self.stuck.as_deref() != Some(self.current()) && self.has_reached_its_size()
+    }
+
+    fn has_reached_its_size(&self) -> bool {
+        let file = self.site.directory.storage().examine(self.current());
+        file.is_ok_and(|file| file.len() >= self.site.limits.segment_bytes)
+    }
+
     /// Looks at the store and does what is due. What fails is told, and tried again in the next
     /// pass.
     pub(crate) fn pass(&mut self, host: &impl Host) {
@@ -86,7 +104,10 @@ impl Keeper {
         if host.is_closed() {
             return;
         }
-        match self.rotation.run(&self.site, host) {
+        let full = self.has_reached_its_size().then(|| self.current().to_owned());
+        let ran = self.rotation.run(&self.site, host);
+        self.stuck = full.filter(|full| full == self.current());
+        match ran {
             Ok(None) => {}
             Ok(Some(path)) => {
                 host.tell(Event::Rotate(path));

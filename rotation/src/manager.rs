@@ -107,12 +107,12 @@ impl LogManager {
         let events = shared.audience.subscribe();
         let mut keeper = Keeper::open(storage, &dirname, &options, shared.as_ref())?;
         shared.state().filename = keeper.current().to_owned();
-        let (poll, host) = (options.poll_interval, Arc::clone(&shared));
+        let (pace, host) = (Pace::new(&options), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("logq-manager".to_owned())
             .spawn(move || {
                 keeper.pass(host.as_ref());
-                while host.wait(poll) {
+                while host.wait(pace, || keeper.is_full()) {
                     keeper.pass(host.as_ref());
                 }
             })
@@ -200,20 +200,58 @@ impl std::fmt::Debug for LogManager {
     }
 }
 
+/// How fast writers are taken to fill a segment, in bytes a second, when it is decided how often to
+/// look whether they have.
+const FILL_RATE: u64 = 200_000_000;
+
+/// How long the manager sleeps.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Between passes.
+    poll: Duration,
+    /// Between two looks at the size of the newest segment.
+    glance: Duration,
+}
+
+impl Pace {
+    /// A segment that is small beside what is written between two passes would hold much of the
+    /// store, or all of it, before anybody looked; and be deleted as a whole.
+    fn new(options: &ManagerOptions) -> Self {
+        let poll = options.poll_interval;
+        let fill_micros = options.limits().segment_bytes / (FILL_RATE / 1_000_000);
+        let glance = Duration::from_micros(fill_micros).max(poll / 100);
+        Self { poll, glance: glance.clamp(Duration::from_millis(1), poll) }
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic while the lock is held would be a bug; the state is consistent between calls.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a pass and sleeps until it is time for the next one; `false` once the manager is closed.
-    fn wait(&self, poll: Duration) -> bool {
+    /// Ends a pass and sleeps until it is time for the next one, or the newest segment is full;
+    /// `false` once the manager is closed.
+    fn wait(&self, pace: Pace, is_full: impl Fn() -> bool) -> bool {
         let mut state = self.state();
         state.done = state.begun;
         self.passed.notify_all();
         let is_quiet = |state: &mut State| !state.is_poked && !state.is_closed;
-        let waited = self.wake.wait_timeout_while(state, poll, is_quiet);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut left = pace.poll;
+        while !left.is_zero() && is_quiet(&mut state) {
+            let nap = pace.glance.min(left);
+            let waited = self.wake.wait_timeout_while(state, nap, is_quiet);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            left -= nap;
+            if is_quiet(&mut state) {
+                drop(state);
+                let is_full = is_full();
+                state = self.state();
+                if is_full {
+                    break;
+                }
+            }
+        }
         state.is_poked = false;
         state.begun += 1;
         !state.is_closed

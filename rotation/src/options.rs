@@ -46,7 +46,8 @@ pub type OnError = Arc<dyn Fn(&ManagerError) + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct ManagerOptions {
-    /// How often the store is looked at.
+    /// How often the store is looked at. Between two looks the size of the newest segment is looked at
+    /// so often that writers hardly overfill it, up to a hundred times.
     pub poll_interval: Duration,
     /// The bytes that all segments of the store may have together.
     pub log_size_limit: u64,

@@ -62,6 +62,23 @@ fn rotated(events: &Receiver<Event>) -> PathBuf {
     }
 }
 
+/// Writers that fill the whole store between two looks would have it deleted as a whole.
+#[test]
+fn a_full_segment_does_not_wait_for_the_next_look() {
+    let scratch = tempfile::tempdir().unwrap();
+    // Nobody waits here for as long as it is between two looks.
+    let options = ManagerOptions { poll_interval: PATIENCE * 10, ..options() };
+    let manager = LogManager::open(scratch.path(), options).unwrap();
+    let events = manager.events();
+    let master = MasterLogger::open(scratch.path(), raw()).unwrap();
+    for _ in 0..2 {
+        log_kib(&master, 40);
+        rotated(&events);
+    }
+    master.close().unwrap();
+    manager.close();
+}
+
 #[test]
 fn rotation_is_told_to_callbacks_and_receivers_until_the_manager_is_closed() {
     let scratch = tempfile::tempdir().unwrap();

@@ -29,6 +29,7 @@ pub(crate) mod row;
 mod size;
 pub(crate) mod spine;
 pub(crate) mod staged;
+pub(crate) mod steps;
 
 use body::Body;
 use spine::{Place, Spine};

@@ -68,12 +68,14 @@ mod record;
 mod scan;
 mod shape;
 mod stream;
+mod texts;
 mod timestamp;
 
 pub use block::builder::{BlockBuilder, BlockContext};
 pub use block::row::SpineRow;
 pub use block::spine::Spine;
 pub use block::staged::StagedRecords;
+pub use block::steps::RequestStep;
 pub use block::{Block, StoredBlock};
 pub use codec::{Codec, Compressor, Decompressor, Dictionary, LEVEL_DEFAULT};
 pub use error::{DecodeError, PushError};

@@ -11,6 +11,8 @@
 //! | the fields of records, and their values | [`FieldPath`], [`FieldValue`] |
 //! | questions about records | [`Expression`]: `status >= 500 and data.user.id = 7` |
 //! | the members of a JSON object, as text | [`object_members()`] |
+//! | stretches of time, for histograms | [`Buckets`] |
+//! | text to search for | [`Grep`] |
 //! | the known word nearest to a misspelt one | [`nearest()`] |
 //!
 //! # Example
@@ -35,16 +37,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod buckets;
 pub mod expression;
 pub mod field;
+mod grep;
 mod lookup;
 mod nearest;
 mod refusal;
 pub mod when;
 pub mod words;
 
+pub use buckets::{Buckets, BucketsError, Width};
 pub use expression::{BlockFacts, Expression, ExpressionError, Verdict};
 pub use field::{FieldPath, FieldValue, Known};
+pub use grep::{Grep, GrepOptions};
 pub use lookup::object_members;
 pub use nearest::nearest;
 

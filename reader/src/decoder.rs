@@ -74,7 +74,7 @@ pub(crate) struct Front<'w> {
 
 impl<'w> Front<'w> {
     /// The spine; once, because it takes the request ids with it.
-    fn spine(&self) -> Result<Spine<'_>, DecodeError> {
+    pub(crate) fn spine(&self) -> Result<Spine<'_>, DecodeError> {
         Spine::parse(&self.header, self.ids.take(), &self.raw)
     }
 }

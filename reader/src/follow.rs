@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use logq_format::Timestamp;
@@ -60,6 +61,9 @@ pub struct FollowOptions<'q> {
     /// Whether the system is asked to tell of changes. Without, or where it refuses, the stores are
     /// looked at 20 times a second.
     pub notify: bool,
+    /// Ends the work under way early, once somebody sets it: nobody waits for it any more, and the
+    /// follow is of no further use.
+    pub stop: Option<&'q AtomicBool>,
 }
 
 impl Default for FollowOptions<'_> {
@@ -70,6 +74,7 @@ impl Default for FollowOptions<'_> {
             until: None,
             delivery: Delivery::Ordered,
             notify: true,
+            stop: None,
         }
     }
 }
@@ -190,6 +195,7 @@ pub struct Follow<'q> {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     delivery: Delivery,
+    stop: Option<&'q AtomicBool>,
     stores: Vec<Store>,
     /// By store, then number.
     tracked: Vec<Tracked>,
@@ -238,6 +244,7 @@ impl<'q> Follow<'q> {
             until: narrowed.until,
             filter: narrowed.filter,
             delivery: options.delivery,
+            stop: options.stop,
             stores: paths.iter().map(|path| Store::new(path.as_ref())).collect(),
             tracked: Vec::new(),
             workspaces: Workspaces::default(),
@@ -376,6 +383,7 @@ impl<'q> Follow<'q> {
             since: self.since,
             until: self.until.into_iter().chain(until).min(),
             filter: self.filter.clone(),
+            stop: self.stop,
             ..Query::default()
         }
     }

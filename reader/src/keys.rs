@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use logq_format::{DecodeError, RequestId, Spine};
+use logq_format::{DecodeError, Level, RecordType, RequestId, Spine};
 use logq_query::{Expression, Verdict};
 
 use crate::decoder::{Decoder, Findings};
@@ -117,6 +117,15 @@ impl<'a, 'q> Admitted<'a, 'q> {
             && self.takes_all_kinds
             && self.requested.is_none()
             && self.verdicts.is_none()
+    }
+
+    /// Whether the record at `index`, of this level and type, is among them.
+    pub(crate) fn admits(&self, index: usize, level: Level, record_type: RecordType) -> bool {
+        (self.first..self.end).contains(&index)
+            && (self.takes_all_kinds
+                || self.wanted.admits_kind(self.block.worker, level, record_type))
+            && self.is_requested(index)
+            && self.verdict(index) != Verdict::Never
     }
 
     /// The keys, given the block's index in its slice.

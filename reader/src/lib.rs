@@ -18,12 +18,14 @@
 //! | a store, opened | [`Snapshot`] |
 //! | what is asked | [`Query`], [`Filter`], [`Order`]; [`Field`] to count by |
 //! | the records | [`Rows`], [`Row`] |
+//! | the steps of many requests, fast | [`Snapshot::visit`], [`Glimpse`], [`Steps`] |
 //! | the counts | [`Tally`], [`Value`] |
 //! | counts in groups, over time, with quantiles | [`Grouping`], [`Groups`], [`Group`], [`Sketch`] |
 //! | a place in an answer, to go on from | [`Cursor`], [`Cursors`] |
 //! | records as they are appended | [`Follow`], [`FollowOptions`], [`Progress`], [`Waiting`] |
 //! | what is told besides | [`Report`]: [`Gap`], [`Missing`], [`Coverage`], [`Statistics`] |
 //! | all there is to know of a store | [`Summary`] |
+//! | the runs and crashes that times are named by | [`StoreMarks`], [`Mark`] |
 //! | who writes to it, and who lives | [`Liveness`], [`WriterLife`], [`LifeState`] |
 //! | what can go wrong | [`OpenError`], [`ReadError`], [`FollowError`], [`CursorError`] |
 //!
@@ -93,6 +95,7 @@ mod keys;
 mod ledger;
 mod listing;
 mod loading;
+mod marks;
 mod plan;
 mod query;
 mod report;
@@ -114,6 +117,7 @@ mod tally;
 mod timeline;
 mod twins;
 mod view;
+mod visit;
 mod wanted;
 mod workspace;
 
@@ -124,6 +128,7 @@ pub use follow::{
     Delivery, Follow, FollowError, FollowOptions, Notification, PollingReason, Progress, Start,
     Waiting,
 };
+pub use marks::{Mark, StoreMarks};
 pub use query::{BodyPredicate, Filter, Order, Query};
 pub use report::{Cause, Coverage, GAPS_MAX, Gap, Holder, Missing, Report, Statistics};
 pub use requests::RequestRecord;
@@ -134,6 +139,7 @@ pub use summary::{
     BlockCounts, ByteCounts, DictionarySummary, SegmentSummary, Summary, WriterSummary,
 };
 pub use tally::{Dimension, Field, Group, Grouping, Groups, Sketch, Tally, Value};
+pub use visit::{Glimpse, Steps};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use logq_format::BlockKind;
@@ -81,6 +83,7 @@ pub(crate) struct Plan<'s, 'q> {
     /// Where the next slice begins.
     at: i64,
     ledger: Ledger<'s>,
+    stop: Option<&'q AtomicBool>,
 }
 
 impl<'s, 'q> Plan<'s, 'q> {
@@ -106,8 +109,20 @@ impl<'s, 'q> Plan<'s, 'q> {
         let asked = if span.is_empty() { &[] } else { resume.stretches.as_slice() };
         let strands = asked.iter().filter_map(strand).collect();
         let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
-        let mut plan =
-            Self { segments, resume, strands, wanted, timeline, span, upcoming, open, at, ledger };
+        let stop = query.stop;
+        let mut plan = Self {
+            segments,
+            resume,
+            strands,
+            wanted,
+            timeline,
+            span,
+            upcoming,
+            open,
+            at,
+            ledger,
+            stop,
+        };
         let start = Instant::now();
         plan.prime();
         plan.ledger.statistics.plan_us += micros_since(start);
@@ -133,7 +148,7 @@ impl<'s, 'q> Plan<'s, 'q> {
     }
 
     fn next(&mut self, pace: Pace) -> Option<Slice> {
-        if self.at >= self.span.until {
+        if self.at >= self.span.until || self.stop.is_some_and(|stop| stop.load(Relaxed)) {
             return None;
         }
         let mut taken = Taken::new(std::mem::take(&mut self.open));

@@ -3,6 +3,7 @@
 //! Parsing any of it is the command's business.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 
 use logq_format::{LevelSet, RequestId, Timestamp, TypeSet, WorkerId};
 use logq_query::Expression;
@@ -41,6 +42,8 @@ pub struct Query<'q> {
     pub order: Order,
     /// The most records wanted: the first ones in that order.
     pub limit: Option<u64>,
+    /// Ends the answer early where it has got to, once somebody sets it: nobody waits for it any more.
+    pub stop: Option<&'q AtomicBool>,
 }
 
 impl Query<'_> {

@@ -63,6 +63,14 @@ pub(crate) const GROUP_PACE: Pace = Pace {
     records: scaled(1 << 17, 100),
 };
 
+/// The slices of a visit: what is made of each has about the size of its records.
+pub(crate) const VISIT_PACE: Pace = Pace {
+    first: if cfg!(test) { 2 } else { 64 },
+    most: if cfg!(test) { 9 } else { 256 },
+    raw_bytes: scaled(8 << 20, 10_000),
+    records: scaled(1 << 16, 100),
+};
+
 /// So many groups of a slice are handed over before there are more.
 pub(crate) const GROUPS_AT_ONCE: usize = if cfg!(test) { 20 } else { 1 << 17 };
 

@@ -16,7 +16,7 @@ use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
 use crate::listing;
 use crate::plan::{Plan, Slice};
-use crate::query::Query;
+use crate::query::{Order, Query};
 use crate::report::{Coverage, Gap, Report};
 use crate::requests::{Finder, RequestRecord};
 use crate::rows::{Blocks, Key, Rows};
@@ -29,6 +29,7 @@ use crate::stream::{Received, Selected, receive};
 use crate::summary::{self, Summary};
 use crate::tally::{self, Field, Grouping, Groups, Tally};
 use crate::timeline::{Timeline, times};
+use crate::visit::{self, Glimpse, Visitor};
 use crate::wanted::Wanted;
 use crate::workspace::Workspaces;
 
@@ -208,6 +209,37 @@ impl Snapshot {
         };
         run(&mut plan, SCAN_PACE, query.limit, work, fold)?;
         Ok(plan.into_ledger().finish(self.coverage().clone()))
+    }
+
+    /// Looks at the REQUEST, RESPONSE and RESPONSE_FINISHED records of `query` for what spines tell of
+    /// them, and with `with_heads` at the heads of requests, on all cores; other records, the query's
+    /// order and its limit do not matter.
+    ///
+    /// Records are seen in slices of time, one after the other. `open` begins a slice, and `see` gets
+    /// its records, block by block: those of one writer in their order, those of several writers in
+    /// any. Both run on several threads at once. `fold` gets the slices in order, on the calling
+    /// thread, and may end the visit. The texts that the filter does not need are not decoded, so this
+    /// costs a fraction of a [`scan`](Self::scan).
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::scan`].
+    pub fn visit<T: Send>(
+        &self,
+        query: &Query<'_>,
+        with_heads: bool,
+        open: impl Fn() -> T + Sync,
+        see: impl Fn(&mut T, &Glimpse<'_>) + Sync,
+        fold: impl FnMut(T) -> ControlFlow<()>,
+    ) -> Result<Report, ReadError> {
+        let visitor = Visitor { open, see, with_heads };
+        let mut query = Query { order: Order::Ascending, limit: None, ..query.clone() };
+        let types = query.filter.types.bits() & visit::VISITED.bits();
+        query.filter.types = TypeSet::from_bits(types);
+        let visit = |plan: &mut Plan<'_, '_>, decoder: &Decoder<'_, '_>| {
+            visit::visit(plan, decoder, &visitor, fold)
+        };
+        Ok(self.counted(&query, visit)?.1)
     }
 
     /// Makes the cursors of the answer to `query`: of its records, its beginning and its end.

@@ -153,7 +153,10 @@ fn count_slice(
 }
 
 /// The chosen blocks, as many at a time as should be in memory.
-fn in_portions<'c>(slice: &Slice, chosen: &'c [usize]) -> impl Iterator<Item = &'c [usize]> {
+pub(crate) fn in_portions<'c>(
+    slice: &Slice,
+    chosen: &'c [usize],
+) -> impl Iterator<Item = &'c [usize]> {
     let raw_len = |index: &usize| slice.blocks.get(*index).map_or(0, |b| u64::from(b.raw_len));
     let mut bytes = chosen.first().map_or(0, raw_len);
     chosen.chunk_by(move |_, next| {

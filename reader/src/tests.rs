@@ -11,3 +11,4 @@ mod pruning;
 mod sources;
 mod streams;
 mod told;
+mod visit;

@@ -241,6 +241,17 @@ impl<'a> Spine<'a> {
         &self.counts
     }
 
+    /// The shapes of all records.
+    pub(crate) fn shape_bytes(&self) -> &'a [u8] {
+        self.shapes
+    }
+
+    /// The reference of the record at `index` among those that have a request: 0 to a new one, else
+    /// how far back it is.
+    pub(crate) fn request_reference(&self, index: usize) -> u64 {
+        self.request_refs.get(index)
+    }
+
     pub(crate) fn shape_byte(&self, index: usize) -> u8 {
         self.shapes.get(index).copied().unwrap_or(0)
     }

@@ -1,0 +1,232 @@
+//! Looking at the steps of requests for the few fields that questions about traffic need: by spines
+//! where these suffice, with the heads of requests where these are wanted, without sorting records
+//! that nobody wants in order.
+
+use std::ops::ControlFlow;
+
+use logq_format::{
+    Block, DecodeError, Event, Record, RecordType, Request, RequestId, RequestStep, Spine,
+    StoredBlock, TypeSet,
+};
+
+use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
+use crate::error::ReadError;
+use crate::keys::Admitted;
+use crate::loading::Part;
+use crate::plan::{Plan, Slice};
+use crate::rows::{Blocks, Key, Row};
+use crate::run::{Sink, run};
+use crate::scale::VISIT_PACE;
+use crate::select::{Receiver, Selection};
+use crate::tally::in_portions;
+use crate::timeline::BlockRef;
+use crate::twins::twins;
+use crate::workspace::Workspace;
+
+/// The types of records that are visited.
+pub(crate) const VISITED: TypeSet = TypeSet::EMPTY
+    .with(RecordType::Request)
+    .with(RecordType::Response)
+    .with(RecordType::ResponseFinished);
+
+/// What a visit shows at a time.
+#[derive(Clone, Copy, Debug)]
+pub enum Glimpse<'r> {
+    /// Steps of one block, in their order.
+    Steps(Steps<'r>),
+    /// One record, where blocks had to be compared record by record.
+    Record(&'r Record<'r>),
+}
+
+/// Steps of the requests of one block.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'r> {
+    steps: &'r [RequestStep],
+    ids: &'r [RequestId],
+    whole: Option<&'r Block<'r>>,
+}
+
+impl<'r> Steps<'r> {
+    /// The steps, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &'r RequestStep> + use<'r> {
+        self.steps.iter()
+    }
+
+    /// The ids that [`RequestStep::request`] refers to.
+    pub fn ids(&self) -> &'r [RequestId] {
+        self.ids
+    }
+
+    /// The head of a REQUEST, if heads are visited.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it holds what the format does not allow.
+    pub fn head(&self, step: &RequestStep) -> Result<Option<Request<'r>>, DecodeError> {
+        match self.whole {
+            Some(block) if step.record_type == RecordType::Request => {
+                match block.record(step.index as usize)?.event {
+                    Event::Request(request) => Ok(Some(request)),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Calls `see` with what a visit would show of this record, if it can be decoded.
+    pub fn glimpse(&self, see: impl FnOnce(&Glimpse<'_>)) {
+        if let Ok(record) = self.record() {
+            see(&Glimpse::Record(&record));
+        }
+    }
+}
+
+/// What a visit calls for each slice, and for what it sees of it.
+pub(crate) struct Visitor<O, S> {
+    /// Begins a slice.
+    pub(crate) open: O,
+    /// Sees a part of it.
+    pub(crate) see: S,
+    /// Whether the heads of requests are wanted.
+    pub(crate) with_heads: bool,
+}
+
+/// Visits the wanted records of all slices of a plan.
+pub(crate) fn visit<T: Send>(
+    plan: &mut Plan<'_, '_>,
+    decoder: &Decoder<'_, '_>,
+    visitor: &Visitor<impl Fn() -> T + Sync, impl Fn(&mut T, &Glimpse<'_>) + Sync>,
+    fold: impl FnMut(T) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    let work = |slice: &Slice, _limit: usize, sink: Sink<'_, T>| {
+        let mut findings = Findings::default();
+        let mut state = (visitor.open)();
+        let mut see = |glimpse: &Glimpse<'_>| (visitor.see)(&mut state, glimpse);
+        let mut work = Work { decoder, slice, with_heads: visitor.with_heads };
+        work.visit(&mut see, &mut findings)?;
+        match sink(state, 0) {
+            // Whether to go on is asked when the results are folded.
+            ControlFlow::Continue(()) | ControlFlow::Break(()) => Ok(findings),
+        }
+    };
+    run(plan, VISIT_PACE, None, work, fold)
+}
+
+/// The work on one slice.
+struct Work<'w, 's, 'q> {
+    decoder: &'w Decoder<'s, 'q>,
+    slice: &'w Slice,
+    with_heads: bool,
+}
+
+impl Work<'_, '_, '_> {
+    fn visit(
+        &mut self,
+        see: &mut dyn FnMut(&Glimpse<'_>),
+        findings: &mut Findings,
+    ) -> Result<(), ReadError> {
+        let (decoder, slice) = (self.decoder, self.slice);
+        let mut chosen: Vec<usize> = (0..slice.blocks.len()).collect();
+        let needs_rows = |block: &BlockRef| block.is_shadow || decoder.wanted.needs_records(block);
+        if twins(&slice.blocks).contains(&true) || slice.blocks.iter().any(needs_rows) {
+            let depth = Depth::Record;
+            let selection = Selection { chosen: &chosen, depth, limit: usize::MAX };
+            return decoder.select(slice, selection, findings, &mut ByRows { see });
+        }
+        // The blocks of each writer in their order, whoever's come between them.
+        chosen.sort_by_key(|index| slice.blocks.get(*index).map(|b| (b.low, b.writer, b.sequence)));
+        for portion in in_portions(slice, &chosen) {
+            let mut workspace = decoder.workspaces.take()?;
+            self.visit_blocks(portion, see, &mut workspace, findings)?;
+            decoder.workspaces.give_back(workspace);
+        }
+        Ok(())
+    }
+
+    fn visit_blocks(
+        &mut self,
+        portion: &[usize],
+        see: &mut dyn FnMut(&Glimpse<'_>),
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<(), ReadError> {
+        let (decoder, slice) = (self.decoder, self.slice);
+        let part = if self.with_heads { Part::Whole } else { Part::Front };
+        let loaded = decoder.load(slice, portion, part, workspace, findings);
+        {
+            let fronts = decoder.fronts(slice, &loaded, part, &[], workspace, findings)?;
+            for index in portion {
+                let (Some(block), Some(Some(front))) =
+                    (slice.blocks.get(*index), fronts.get(*index))
+                else {
+                    continue;
+                };
+                if let Err(failure) = self.visit_block(block, front, see, workspace, findings) {
+                    decoder.fail(block, failure, findings)?;
+                }
+            }
+        }
+        loaded.release(workspace);
+        Ok(())
+    }
+
+    fn visit_block(
+        &self,
+        block: &BlockRef,
+        front: &Front<'_>,
+        see: &mut dyn FnMut(&Glimpse<'_>),
+        workspace: &mut Workspace,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
+        let decoder = self.decoder;
+        let spine = front.spine()?;
+        let admitted = decoder.admitted(block, &spine, decoder.timeline.times(self.slice.span))?;
+        let steps = admitted_steps(&spine, &admitted)?;
+        findings.statistics.records += steps.len() as u64;
+        let has_heads = steps.iter().any(|step| step.record_type == RecordType::Request);
+        if !self.with_heads || !has_heads {
+            let ids = spine.request_ids();
+            see(&Glimpse::Steps(Steps { steps: &steps, ids, whole: None }));
+            return Ok(());
+        }
+        workspace.turn_to(block.segment, decoder.segments, decoder.workspaces)?;
+        let stored = StoredBlock::new(front.header.clone(), front.bytes)?;
+        let raw = stored.body(&mut workspace.decompressor)?;
+        findings.statistics.bodies_decoded += 1;
+        findings.statistics.bytes_decoded += raw.len() as u64;
+        let whole = Block::of_types(spine, &raw, TypeSet::EMPTY.with(RecordType::Request))?;
+        let ids = whole.spine().request_ids();
+        see(&Glimpse::Steps(Steps { steps: &steps, ids, whole: Some(&whole) }));
+        Ok(())
+    }
+}
+
+fn admitted_steps(
+    spine: &Spine<'_>,
+    admitted: &Admitted<'_, '_>,
+) -> Result<Vec<RequestStep>, DecodeError> {
+    let mut steps = spine.request_steps()?;
+    if !admitted.is_all(spine) {
+        steps.retain(|step| admitted.admits(step.index as usize, step.level, step.record_type));
+    }
+    Ok(steps)
+}
+
+/// Visits records one by one, in exact order, each once.
+struct ByRows<'b> {
+    see: &'b mut dyn FnMut(&Glimpse<'_>),
+}
+
+impl Receiver for ByRows<'_> {
+    fn rows<'d>(&mut self, keys: &'d [Key], blocks: &'d Blocks<'d>) -> ControlFlow<()> {
+        for key in keys {
+            if let Some(row) = Row::new(*key, blocks) {
+                row.glimpse(&mut *self.see);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}

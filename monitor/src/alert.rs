@@ -91,6 +91,8 @@ pub(crate) fn value(rule: &Rule, sum: &Sum) -> Option<f64> {
         Measure::ErrorRatio => share(counts.errors()),
         Measure::ClientErrorRatio => share(counts.client_errors()),
         Measure::ByteRate => Some(counts.bytes as f64 / window_s),
+        Measure::UnansweredRate => Some(counts.unanswered as f64 / window_s),
+        Measure::OrphanRate => Some(counts.orphans as f64 / window_s),
         Measure::Latency { permille } => sum.latencies.quantile_us(permille).map(|us| us as f64),
     }
 }

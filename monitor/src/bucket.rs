@@ -12,6 +12,10 @@ pub struct Counts {
     pub bytes: u128,
     /// Hits by the first digit of their status, 1 to 5; at 0 those without a status like that.
     pub classes: [u64; 6],
+    /// Requests that were given up without a response; none of them is a hit. Only stores tell.
+    pub unanswered: u64,
+    /// Hits that are responses without a request. Only stores tell.
+    pub orphans: u64,
 }
 
 impl Counts {
@@ -40,12 +44,15 @@ impl Counts {
         }
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Counts what another one counted.
+    pub fn add(&mut self, other: &Self) {
         self.hits += other.hits;
         self.bytes += other.bytes;
         for (class, other) in self.classes.iter_mut().zip(other.classes) {
             *class += other;
         }
+        self.unanswered += other.unanswered;
+        self.orphans += other.orphans;
     }
 
     fn remove(&mut self, other: &Self) {
@@ -54,6 +61,8 @@ impl Counts {
         for (class, other) in self.classes.iter_mut().zip(other.classes) {
             *class -= other;
         }
+        self.unanswered -= other.unanswered;
+        self.orphans -= other.orphans;
     }
 }
 

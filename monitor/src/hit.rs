@@ -35,6 +35,7 @@ impl Hit<'_> {
                 Target::Connect => Target::Connect,
                 Target::Server => Target::Server,
                 Target::Bad => Target::Bad,
+                Target::Unknown => Target::Unknown,
             },
             client: Cow::Owned(cut(&self.client).to_vec()),
             status: self.status,
@@ -74,12 +75,15 @@ pub enum Target<'a> {
     ///
     /// Such lines are legal and common, so they count as hits.
     Bad,
+    /// What nobody has told: the request of a response that came without.
+    Unknown,
 }
 
 /// The section of what is no request.
 pub const BAD_REQUEST: &[u8] = b"(bad request)";
 const CONNECT: &[u8] = b"(CONNECT)";
 const SERVER: &[u8] = b"(*)";
+const UNKNOWN: &[u8] = b"(unknown)";
 
 impl<'a> Target<'a> {
     /// The target of a request line: `GET /a HTTP/1.1`.
@@ -119,6 +123,7 @@ impl<'a> Target<'a> {
             Self::Connect => Target::Connect,
             Self::Server => Target::Server,
             Self::Bad => Target::Bad,
+            Self::Unknown => Target::Unknown,
         }
     }
 
@@ -130,6 +135,7 @@ impl<'a> Target<'a> {
             Self::Connect => return CONNECT,
             Self::Server => return SERVER,
             Self::Bad => return BAD_REQUEST,
+            Self::Unknown => return UNKNOWN,
         };
         let inside = path.get(1..).unwrap_or_default();
         let end = if queries {

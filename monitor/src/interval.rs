@@ -6,6 +6,7 @@ use crate::bucket::Counts;
 use crate::hit::Hit;
 use crate::options::{Align, Lists, Options};
 use crate::sketch::Sketch;
+use crate::tally::{Names, Part};
 use crate::top::{SLOTS, Top, TopList};
 use crate::track::Place;
 
@@ -47,6 +48,18 @@ pub struct TopLists {
     pub statuses: TopList,
 }
 
+impl TopLists {
+    /// The same lists with at most `count` keys each.
+    pub fn first(&self, count: usize) -> Self {
+        Self {
+            sections: self.sections.first(count),
+            urls: self.urls.first(count),
+            clients: self.clients.first(count),
+            statuses: self.statuses.first(count),
+        }
+    }
+}
+
 impl Summary {
     /// Requests per second.
     pub fn rate(&self) -> f64 {
@@ -58,8 +71,7 @@ impl Summary {
 #[derive(Clone, Debug)]
 pub(crate) struct Intervals {
     interval_s: i64,
-    queries: bool,
-    lists: Lists,
+    names: Names,
     /// Where one of them begins.
     origin: Option<i64>,
     /// By their starts.
@@ -96,8 +108,7 @@ impl Intervals {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             interval_s: i64::from(options.interval_s.max(1)),
-            queries: options.queries,
-            lists: options.lists,
+            names: Names::of(options),
             origin: (options.align == Align::Epoch).then_some(0),
             open: BTreeMap::new(),
             spare: Vec::new(),
@@ -108,17 +119,46 @@ impl Intervals {
     /// Counts a hit in its interval, unless that one is printed.
     pub(crate) fn add(&mut self, place: Place, hit: &Hit<'_>) {
         let start = self.start_of(place.second);
-        let (queries, lists) = (self.queries, self.lists);
+        let names = self.names;
         if place.open < start + self.interval_s {
-            self.at(start).add(hit, place.second, queries, lists);
+            self.at(start).add(hit, place.second, names);
         } else {
             // Printed without it; the run still counts it.
-            self.run.add(hit, place.second, queries, lists);
+            self.run.add(hit, place.second, names);
         }
         if place.is_late() {
             let start = self.start_of(place.open);
             self.at(start).late += 1;
         }
+    }
+
+    /// Counts what is no hit of its own, or hits of which the rest comes as a part.
+    pub(crate) fn amend(&mut self, place: Place, counts: &Counts) {
+        let start = self.start_of(place.second);
+        if place.open < start + self.interval_s {
+            self.at(start).counts.add(counts);
+        }
+        if place.is_late() {
+            let start = self.start_of(place.open);
+            self.at(start).late += counts.hits;
+        }
+    }
+
+    /// Takes over what was counted elsewhere of an interval; `next` is the first second that is not
+    /// closed.
+    pub(crate) fn absorb(&mut self, start: i64, part: Part, next: Option<i64>) {
+        if next.is_some_and(|next| next >= start + self.interval_s) {
+            // Printed without it; the run still counts it.
+            return self.run.merge(&part.tops);
+        }
+        let interval = self.at(start);
+        interval.latencies.merge(&part.latencies);
+        if interval.tops.is_empty() {
+            interval.tops = part.tops;
+        } else {
+            interval.tops.merge(&part.tops);
+        }
+        interval.last = interval.last.max(part.last);
     }
 
     /// Counts bad lines in the interval of a second.
@@ -198,7 +238,7 @@ impl Intervals {
             late: interval.late,
             bad: interval.bad,
             section: interval.tops.sections.most_frequent().map(Into::into),
-            lists: interval.tops.lists(self.lists),
+            lists: interval.tops.lists(self.names.lists),
         };
         self.run.merge(&interval.tops);
         interval.clear();
@@ -221,13 +261,13 @@ impl Interval {
         }
     }
 
-    fn add(&mut self, hit: &Hit<'_>, second: i64, queries: bool, lists: Lists) {
+    fn add(&mut self, hit: &Hit<'_>, second: i64, names: Names) {
         self.counts.add_hit(hit);
         self.last = self.last.max(Some(second));
         if let Some(latency_us) = hit.latency_us {
             self.latencies.add(latency_us);
         }
-        self.tops.add(hit, second, queries, lists);
+        self.tops.add(hit, second, names);
     }
 
     fn clear(&mut self) {
@@ -239,13 +279,16 @@ impl Interval {
 }
 
 impl Tops {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let top = || Top::new(SLOTS);
         Self { sections: top(), urls: top(), clients: top(), statuses: top() }
     }
 
-    fn add(&mut self, hit: &Hit<'_>, second: i64, queries: bool, lists: Lists) {
-        self.sections.add(hit.target.section(queries), second);
+    pub(crate) fn add(&mut self, hit: &Hit<'_>, second: i64, names: Names) {
+        let Names { sections, queries, lists } = names;
+        if sections {
+            self.sections.add(hit.target.section(queries), second);
+        }
         if lists.urls {
             self.urls.add(hit.target.url(queries), second);
         }
@@ -259,6 +302,11 @@ impl Tops {
         if lists.statuses {
             self.statuses.add(status_text(hit.status).as_slice(), second);
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        let all = [&self.sections, &self.urls, &self.clients, &self.statuses];
+        all.iter().all(|top| top.is_empty())
     }
 
     fn merge(&mut self, other: &Self) {

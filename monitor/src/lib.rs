@@ -14,6 +14,7 @@
 //! |---|---|
 //! | one source: pieces of bytes, rotation, truncation, its end | [`Input`] |
 //! | the same on several cores | [`Input::push_spread`], [`Task`], [`Batch`] |
+//! | a store: requests and responses as records, paired | [`Slice`], [`Exchange`], [`Leg`] |
 //! | all sources: time, seconds, intervals, alerts | [`Monitor`], [`Options`] |
 //! | when alerts fire | [`Rule`], [`Rule::parse`] |
 //! | what is said | [`Output`], [`Summary`], [`Transition`], [`Point`] |
@@ -22,6 +23,7 @@
 //! | how lines are written | [`Format`], [`LineParser`], [`Template`] |
 //! | one request | [`Hit`], [`Target`] |
 //! | counting in bounded memory | [`Sketch`], [`TopList`] |
+//! | the series that a store keeps, written and read | [`series`] |
 //!
 //! # Time
 //!
@@ -78,6 +80,8 @@ mod alert;
 mod bucket;
 mod clock;
 mod escape;
+mod exchange;
+mod hashing;
 mod hit;
 mod input;
 mod interval;
@@ -89,13 +93,16 @@ mod parse;
 pub mod render;
 mod report;
 mod rule;
+pub mod series;
 mod sketch;
+mod tally;
 mod top;
 mod track;
 
 pub use self::alert::Change;
 pub use self::bucket::Counts;
 pub use self::clock::SourceId;
+pub use self::exchange::{Exchange, ExchangeOptions, Leg, Needs, Slice, Told};
 pub use self::hit::{BAD_REQUEST, Hit, NAME_BYTES_MAX, Target};
 pub use self::input::{Batch, Input, InputError, InputOptions, Task};
 pub use self::interval::{Summary, TopLists};

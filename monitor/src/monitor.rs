@@ -8,12 +8,14 @@
 //! ```
 
 mod jump;
+mod take_over;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use logq_format::Timestamp;
 
 use crate::alert::Change;
+use crate::bucket::Counts;
 use crate::clock::{Clock, SourceId, Standing};
 use crate::hit::Hit;
 use crate::interval::{Intervals, TopLists};
@@ -21,6 +23,7 @@ use crate::options::{Limits, Options};
 use crate::output::{Output, Point, Transition};
 use crate::report::{BadLine, Report};
 use crate::rule::{Rule, Side};
+use crate::tally::Scheme;
 use crate::track::{Place, Shape, Track};
 
 /// Watches the traffic of one or several sources.
@@ -32,6 +35,7 @@ use crate::track::{Place, Shape, Track};
 #[derive(Debug)]
 pub struct Monitor {
     options: Options,
+    scheme: Scheme,
     reach_s: i64,
     clock: Clock,
     /// The first second that is not closed.
@@ -45,6 +49,8 @@ pub struct Monitor {
     intervals: Intervals,
     report: Report,
     fired: u64,
+    /// The first second that no earlier run has counted, if one was there.
+    resumed: Option<i64>,
     outputs: VecDeque<Output>,
 }
 
@@ -68,6 +74,7 @@ impl Monitor {
         let limits = Limits { back_s, ..options.limits };
         let all = Watched::new(&options.rules, false);
         Self {
+            scheme: Scheme::of(&options),
             reach_s,
             clock: Clock::new(options.lateness_s, limits),
             next: None,
@@ -79,6 +86,7 @@ impl Monitor {
             intervals: Intervals::new(&options),
             report: Report::default(),
             fired: 0,
+            resumed: None,
             outputs: VecDeque::new(),
             options,
         }
@@ -219,6 +227,10 @@ impl Monitor {
         }
         let watermark = self.clock.watermark_of(source);
         let Some(open) = watermark.max(self.next) else { return };
+        if self.is_known(second, watermark.unwrap_or(open)) {
+            self.report.lines -= 1;
+            return;
+        }
         if second <= open - self.reach_s {
             self.report.too_late += 1;
         } else {
@@ -333,10 +345,12 @@ impl Monitor {
     /// Closes one second: point, alerts, summary.
     fn close(&mut self, second: i64) {
         let closed = self.traffic.close(&self.all.shape, second);
-        if closed.counts.hits > 0 || closed.late > 0 {
-            let point = Point { second, counts: closed.counts, late: closed.late };
-            self.outputs.push_back(Output::Point(point));
+        if closed.counts != Counts::default() || !closed.late.is_empty() {
+            let late = closed.late.iter().map(|(_, counts)| counts.hits).sum();
+            self.outputs.push_back(Output::Point(Point { second, counts: closed.counts, late }));
         }
+        let late = closed.late.into_iter().map(|(of, counts)| Output::Late { second, of, counts });
+        self.outputs.extend(late);
         let mut clocked = Evaluation { second, first: self.first, outputs: &mut self.outputs };
         let mut fired = clocked.evaluate(&self.all, &mut self.traffic, None);
         for (section, track) in &mut self.sections {

@@ -13,6 +13,9 @@ pub struct Options {
     pub rules: Vec<Rule>,
     /// Whether a query string belongs to its section and url, as in the seed. Default no.
     pub queries: bool,
+    /// Whether sections are counted, so that summaries name the most frequent one. Default yes;
+    /// without, and without lists, a store is read without its urls.
+    pub sections: bool,
     /// The lists that summaries have. Default none; the most frequent section is always known.
     pub lists: Lists,
     /// Where intervals begin. Default at multiples of their length.
@@ -75,6 +78,7 @@ impl Default for Options {
             lateness_s: 5,
             rules: vec![Rule::high_traffic(10.0, 120)],
             queries: false,
+            sections: true,
             lists: Lists::default(),
             align: Align::default(),
             empty: false,

@@ -11,6 +11,15 @@ pub enum Output {
     /// A second was closed that has hits, in time or late. Seconds between the first and the last
     /// point of a run that have none had no hits.
     Point(Point),
+    /// Hits came after their second was closed, and were counted at the closing of a later one.
+    Late {
+        /// The second at whose closing they were counted.
+        second: i64,
+        /// The second they belong to.
+        of: i64,
+        /// What they were.
+        counts: Counts,
+    },
     /// An alert fired or recovered.
     Alert(Transition),
     /// An interval ended.

@@ -271,3 +271,24 @@ impl LineParser {
         self.kind == other.kind
     }
 }
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+
+    /// A hit field by field, or the error: for tests of formats.
+    pub(super) fn shown(read: Result<Hit<'_>, ParseError>) -> String {
+        match read {
+            Ok(hit) => format!(
+                "{} {} {} {} {} {}",
+                hit.time.as_micros(),
+                String::from_utf8_lossy(hit.target.url(true)),
+                String::from_utf8_lossy(&hit.client),
+                hit.status,
+                hit.bytes,
+                hit.latency_us.map_or("-".to_owned(), |us| us.to_string()),
+            ),
+            Err(error) => error.to_string(),
+        }
+    }
+}

@@ -95,7 +95,7 @@ pub fn ended() -> Line {
 pub fn output(output: &Output, rules: &[Rule], style: Style) -> Option<Line> {
     let time = |second| time(second, style);
     Some(match output {
-        Output::Point(_) => return None,
+        Output::Point(_) | Output::Late { .. } => return None,
         Output::Summary(summary) => self::summary(summary, style),
         Output::Alert(transition) => alert(transition, rules.get(transition.rule)?, style),
         Output::JumpedBack { from, to, is_followed } => {
@@ -108,6 +108,12 @@ pub fn output(output: &Output, rules: &[Rule], style: Style) -> Option<Line> {
             Line { label: Label::Info, text }
         }
     })
+}
+
+/// Text from a log, safe for a terminal: whatever is not plainly printable is shown as an escape
+/// sequence, `\u{1b}`, and bytes that are no UTF-8 as `\xff`.
+pub fn text(bytes: &[u8]) -> String {
+    escape::text(bytes)
 }
 
 /// A second as text.
@@ -137,15 +143,40 @@ fn summary(summary: &Summary, style: Style) -> Line {
             summary.late,
             summary.bad,
         );
+        for (name, count) in
+            [("unanswered", summary.counts.unanswered), ("orphans", summary.counts.orphans)]
+        {
+            if count > 0 {
+                let _ = write!(text, " {name}={count}");
+            }
+        }
         text.push_str(if summary.is_partial { " partial" } else { "" });
     }
     Line { label: Label::Info, text }
 }
 
 fn alert(transition: &Transition, rule: &Rule, style: Style) -> Line {
-    let (label, verb) = match transition.change {
-        Change::Fired => (Label::Error, "triggered"),
-        Change::Recovered => (Label::Success, "recovered"),
+    let label = match transition.change {
+        Change::Fired => Label::Error,
+        Change::Recovered => Label::Success,
+    };
+    let mut text = alert_words(transition, rule, style);
+    if style.is_extended {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\tn={} window={}s", transition.counts.hits, rule.window_s);
+    }
+    Line { label, text }
+}
+
+/// What an alert's line says, without the label: safe for a terminal.
+pub fn alert_text(transition: &Transition, rule: &Rule) -> String {
+    alert_words(transition, rule, Style::FULL)
+}
+
+fn alert_words(transition: &Transition, rule: &Rule, style: Style) -> String {
+    let verb = match transition.change {
+        Change::Fired => "triggered",
+        Change::Recovered => "recovered",
     };
     let value = value(rule.measure, transition.value);
     let time = time(transition.second, style);
@@ -167,17 +198,16 @@ fn alert(transition: &Transition, rule: &Rule, style: Style) -> Line {
     };
     // Writing to a String cannot fail.
     let _ = write!(text, ", {verb} at {time}");
-    if style.is_extended {
-        let _ = write!(text, "\tn={} window={}s", transition.counts.hits, rule.window_s);
-    }
-    Line { label, text }
+    text
 }
 
 /// A value in the unit of its measure, `-` if there was nothing to measure.
-fn value(measure: Measure, value: Option<f64>) -> String {
+pub fn value(measure: Measure, value: Option<f64>) -> String {
     let Some(value) = value else { return "-".to_owned() };
     match measure {
-        Measure::Rate | Measure::ErrorRate => format!("{value:.2}"),
+        Measure::Rate | Measure::ErrorRate | Measure::UnansweredRate | Measure::OrphanRate => {
+            format!("{value:.2}")
+        }
         Measure::ErrorRatio | Measure::ClientErrorRatio => format!("{:.2}%", value * 100.0),
         Measure::ByteRate => format!("{value:.0} bytes per second"),
         Measure::Latency { .. } => milliseconds(value),
@@ -222,6 +252,8 @@ pub fn report(report: &Report) -> Vec<String> {
         }
     }
     for (count, what) in [
+        (report.counts.unanswered, "requests were given up without a response"),
+        (report.counts.orphans, "responses came without their requests"),
         (report.late, "lines came after their second was closed"),
         (report.too_late, "lines were older than anything that is remembered, and not counted"),
         (report.quarantined, "lines had a time far ahead of all others, and were not counted"),
@@ -242,7 +274,7 @@ mod tests {
     use crate::top::TopEntry;
 
     fn counts() -> Counts {
-        Counts { hits: 3, bytes: 4_000, classes: [0, 0, 2, 0, 0, 1] }
+        Counts { hits: 3, bytes: 4_000, classes: [0, 0, 2, 0, 0, 1], ..Counts::default() }
     }
 
     fn summary() -> Output {

@@ -52,6 +52,10 @@ pub enum Measure {
     ClientErrorRatio,
     /// Bytes of responses per second.
     ByteRate,
+    /// Requests per second that were given up without a response. Only stores tell.
+    UnansweredRate,
+    /// Responses per second that came without a request. Only stores tell.
+    OrphanRate,
     /// A quantile of latency in microseconds: so many of a thousand requests took no longer.
     Latency {
         /// 500 is the median.
@@ -171,8 +175,7 @@ impl Rule {
     }
 }
 
-const MEASURES: &str =
-    "rate, error_rate, error_ratio, client_error_ratio, byte_rate, p50, p90, p95, p99 or p999";
+const MEASURES: &str = "rate, error_rate, error_ratio, client_error_ratio, byte_rate, unanswered_rate, orphan_rate, p50, p90, p95, p99 or p999";
 
 fn measure(word: &str) -> Option<Measure> {
     Some(match word {
@@ -181,6 +184,8 @@ fn measure(word: &str) -> Option<Measure> {
         "error_ratio" => Measure::ErrorRatio,
         "client_error_ratio" => Measure::ClientErrorRatio,
         "byte_rate" => Measure::ByteRate,
+        "unanswered_rate" => Measure::UnansweredRate,
+        "orphan_rate" => Measure::OrphanRate,
         "p50" => Measure::Latency { permille: 500 },
         "p90" => Measure::Latency { permille: 900 },
         "p95" => Measure::Latency { permille: 950 },
@@ -221,7 +226,9 @@ impl<'a> Words<'a> {
     fn value(&mut self, measure: Measure) -> Result<f64, RuleError> {
         let word = self.next();
         let (value, expected) = match measure {
-            Measure::Rate | Measure::ErrorRate => (number(word), "a number per second"),
+            Measure::Rate | Measure::ErrorRate | Measure::UnansweredRate | Measure::OrphanRate => {
+                (number(word), "a number per second")
+            }
             Measure::ErrorRatio | Measure::ClientErrorRatio => {
                 (ratio(word), "a share, such as 0.05 or 5%")
             }
@@ -281,6 +288,8 @@ impl fmt::Display for Measure {
             Self::ErrorRatio => "error_ratio",
             Self::ClientErrorRatio => "client_error_ratio",
             Self::ByteRate => "byte_rate",
+            Self::UnansweredRate => "unanswered_rate",
+            Self::OrphanRate => "orphan_rate",
             Self::Latency { permille: 500 } => "p50",
             Self::Latency { permille: 900 } => "p90",
             Self::Latency { permille: 950 } => "p95",
@@ -340,7 +349,7 @@ mod tests {
         for (text, expected) in [
             (
                 "",
-                "expected rate, error_rate, error_ratio, client_error_ratio, byte_rate, p50, p90, p95, p99 or p999, found \"\"",
+                "expected rate, error_rate, error_ratio, client_error_ratio, byte_rate, unanswered_rate, orphan_rate, p50, p90, p95, p99 or p999, found \"\"",
             ),
             ("rates > 5", "found \"rates\""),
             (

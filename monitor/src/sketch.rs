@@ -2,7 +2,7 @@
 //! power of two, 64 of them, as in HdrHistogram. No logarithm, so the same on every machine.
 
 /// Counts of latencies. Memory: 8 bytes a bin from the smallest to the largest seen, at most 30 KiB.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Sketch {
     /// The bin of `counts[0]`.
     first: usize,
@@ -10,9 +10,21 @@ pub struct Sketch {
     total: u64,
 }
 
+/// Sketches are equal if they have counted the same, whatever room they have.
+impl PartialEq for Sketch {
+    fn eq(&self, other: &Self) -> bool {
+        self.total == other.total && self.bins().eq(other.bins())
+    }
+}
+
+impl Eq for Sketch {}
+
 /// Bins in a power of two. Half a bin is 1/128 of the smallest value in it: 0.8 %.
 const BINS: u64 = 64;
 const BIN_BITS: u32 = BINS.trailing_zeros();
+
+/// The bin of the longest latency.
+const BIN_MAX: u16 = 3_775;
 
 /// The bin of a latency in microseconds; below 128 µs each microsecond has its own.
 pub(crate) fn bin(latency_us: u64) -> u16 {
@@ -51,6 +63,16 @@ impl Sketch {
         }
     }
 
+    /// Counts what a store kept; bins beyond all latencies are passed over.
+    pub(crate) fn add_stored(&mut self, bin: u64, count: u64) {
+        if let Ok(bin) = u16::try_from(bin)
+            && bin <= BIN_MAX
+        {
+            // No more than fits: whatever the store holds, quantiles stay quantiles.
+            self.add_bin(bin, count.min(u64::MAX - self.total));
+        }
+    }
+
     /// Takes back what was counted.
     pub(crate) fn remove_bin(&mut self, bin: u16, count: u64) {
         let index = usize::from(bin).checked_sub(self.first);
@@ -79,13 +101,36 @@ impl Sketch {
         None
     }
 
+    /// For each of these latencies in microseconds, which must ascend, how many do not exceed it;
+    /// those within 1 % of it may be counted on its other side.
+    pub fn counts_to(&self, bounds_us: &[u64]) -> Vec<u64> {
+        let mut bins = self.bins().peekable();
+        let mut seen = 0;
+        let count_to = |bound_us: &u64| {
+            while let Some((_, count)) =
+                bins.next_if(|(bin, _)| middle(usize::from(*bin)) <= *bound_us)
+            {
+                seen += count;
+            }
+            seen
+        };
+        bounds_us.iter().map(count_to).collect()
+    }
+
+    /// The sum of all latencies in microseconds, within 1 %.
+    pub fn sum_us(&self) -> u128 {
+        let product = |(bin, count)| u128::from(middle(usize::from(bin))) * u128::from(count);
+        self.bins().map(product).sum()
+    }
+
     /// Forgets all counts but not the memory.
     pub(crate) fn clear(&mut self) {
         self.counts.fill(0);
         self.total = 0;
     }
 
-    fn bins(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+    /// The bins that counted something, ascending.
+    pub(crate) fn bins(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         let bins = (self.first..).zip(&self.counts);
         bins.filter(|(_, count)| **count > 0)
             .filter_map(|(bin, count)| Some((u16::try_from(bin).ok()?, *count)))
@@ -125,7 +170,19 @@ mod tests {
             let found = middle(usize::from(bin(value)));
             assert!(found.abs_diff(value) as f64 <= value as f64 * 0.01, "{value} {found}");
         }
-        assert_eq!(bin(u64::MAX), 3775);
+        assert_eq!(bin(u64::MAX), BIN_MAX);
+    }
+
+    #[test]
+    fn counts_up_to_bounds_and_the_sum_are_those_of_the_bins() {
+        let mut sketch = Sketch::default();
+        assert_eq!((sketch.counts_to(&[1, 2]), sketch.sum_us()), (vec![0, 0], 0));
+        for latency_us in [5, 100, 100, 10_000, 1_000_000] {
+            sketch.add(latency_us);
+        }
+        assert_eq!(sketch.counts_to(&[0, 5, 99, 100, 20_000, u64::MAX]), [0, 1, 1, 3, 4, 5]);
+        let sum_us = 5 + 200 + 10_000 + 1_000_000;
+        assert!(sketch.sum_us().abs_diff(sum_us) <= sum_us / 100, "{}", sketch.sum_us());
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! number of counters, and every key above that share has a counter.
 
 use std::cmp::Reverse;
-use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
+
+use crate::hashing::KeyedHashing;
 
 /// The counters of a list: a key above 0.1 % is always among them.
 pub(crate) const SLOTS: usize = 1_024;
@@ -19,9 +20,10 @@ pub(crate) struct Top {
     /// Those from `used` on are kept for their memory.
     slots: Vec<Slot>,
     used: usize,
-    /// Indices of slots by key. The hasher has random keys, so nobody can choose colliding names.
+    /// Indices of slots by key. The hash has random keys, so nobody can choose colliding names; they
+    /// are the same for all lists, so that lists can be merged without hashing again.
     table: HashTable<usize>,
-    hasher: RandomState,
+    hashing: KeyedHashing,
     /// Indices of slots, the smallest count first; made when all slots are used.
     heap: Vec<usize>,
     capacity: usize,
@@ -63,30 +65,45 @@ pub struct TopList {
     pub other: u64,
 }
 
+impl TopList {
+    /// The same list with at most `count` keys.
+    pub fn first(&self, count: usize) -> Self {
+        let (kept, left) = self.entries.split_at_checked(count).unwrap_or((&self.entries, &[]));
+        let left: u64 = left.iter().map(|entry| entry.count).sum();
+        Self { entries: kept.to_vec(), total: self.total, other: self.other.saturating_add(left) }
+    }
+}
+
 impl Top {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             slots: Vec::new(),
             used: 0,
             table: HashTable::new(),
-            hasher: RandomState::new(),
+            hashing: KeyedHashing::default(),
             heap: Vec::new(),
             capacity: capacity.max(1),
             total: 0,
         }
     }
 
+    /// Whether nothing was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
     /// Counts one occurrence in a second.
     pub(crate) fn add(&mut self, key: &[u8], second: i64) {
-        self.add_many(key, Occurrences { count: 1, error: 0, first: second });
+        let hash = self.hashing.of(key);
+        self.add_many(key, hash, Occurrences { count: 1, error: 0, first: second });
     }
 
     /// Counts what another one counted (Agarwal and others, Mergeable Summaries, 2012).
     pub(crate) fn merge(&mut self, other: &Self) {
         self.add_forgotten(other);
         for slot in other.sorted() {
-            let Slot { count, error, first, .. } = *slot;
-            self.add_many(&slot.key, Occurrences { count, error, first });
+            let Slot { hash, count, error, first, .. } = *slot;
+            self.add_many(&slot.key, hash, Occurrences { count, error, first });
         }
     }
 
@@ -94,7 +111,7 @@ impl Top {
     fn add_forgotten(&mut self, other: &Self) {
         let Some(forgotten) = other.count_at(0) else { return };
         for slot in self.slots.iter_mut().take(self.used) {
-            if other.find(&slot.key).is_none() {
+            if other.find(&slot.key, slot.hash).is_none() {
                 slot.count += forgotten;
                 slot.error += forgotten;
             }
@@ -104,14 +121,13 @@ impl Top {
         }
     }
 
-    fn find(&self, key: &[u8]) -> Option<usize> {
+    fn find(&self, key: &[u8], hash: u64) -> Option<usize> {
         let is_same = |index: &usize| self.slots.get(*index).is_some_and(|slot| slot.key == key);
-        self.table.find(self.hasher.hash_one(key), is_same).copied()
+        self.table.find(hash, is_same).copied()
     }
 
-    fn add_many(&mut self, key: &[u8], occurrences: Occurrences) {
+    fn add_many(&mut self, key: &[u8], hash: u64, occurrences: Occurrences) {
         self.total += occurrences.count;
-        let hash = self.hasher.hash_one(key);
         let slots = &mut self.slots;
         let is_same = |index: &usize| slots.get(*index).is_some_and(|slot| slot.key == key);
         if let Some(index) = self.table.find(hash, is_same).copied() {

@@ -18,6 +18,7 @@ use crate::alert::{Machine, value};
 use crate::bucket::{Bucket, Counts, Sum};
 use crate::hit::Hit;
 use crate::rule::Rule;
+use crate::tally::entry;
 
 /// The second of a line, and the first second that its source had not completed when it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +56,12 @@ pub(crate) struct Shape {
 }
 
 /// What the closing of a second showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Closed {
     /// The hits that were in time.
     pub(crate) counts: Counts,
-    /// Late hits that joined earlier seconds.
-    pub(crate) late: u64,
+    /// Late hits that joined earlier seconds, by second.
+    pub(crate) late: Vec<(i64, Counts)>,
 }
 
 impl Shape {
@@ -91,11 +92,24 @@ impl Track {
 
     /// Counts a hit.
     pub(crate) fn add(&mut self, shape: &Shape, place: Place, hit: &Hit<'_>) {
-        let bucket = match place.is_late() {
+        self.at(place).add_hit(hit, shape.with_latency);
+    }
+
+    /// Counts hits that were counted elsewhere.
+    pub(crate) fn add_bucket(&mut self, place: Place, bucket: &Bucket) {
+        self.at(place).add(bucket);
+    }
+
+    /// Counts what is no hit of its own.
+    pub(crate) fn amend(&mut self, place: Place, counts: &Counts) {
+        self.at(place).counts.add(counts);
+    }
+
+    fn at(&mut self, place: Place) -> &mut Bucket {
+        match place.is_late() {
             true => self.late.entry((place.open, place.second)).or_default(),
-            false => bucket(&mut self.seconds, place.second),
-        };
-        bucket.add_hit(hit, shape.with_latency);
+            false => entry(&mut self.seconds, place.second, Bucket::default),
+        }
     }
 
     /// Closes a second; they are closed in order, none left out but where nothing is.
@@ -161,45 +175,30 @@ impl Track {
         }
     }
 
-    fn join_late(&mut self, shape: &Shape, second: i64) -> u64 {
-        let mut count = 0;
-        while let Some(entry) = self.late.first_entry()
-            && entry.key().0 <= second
+    fn join_late(&mut self, shape: &Shape, second: i64) -> Vec<(i64, Counts)> {
+        let mut joined = Vec::new();
+        while let Some(first) = self.late.first_entry()
+            && first.key().0 <= second
         {
-            let ((_, own), late) = entry.remove_entry();
-            count += late.counts.hits;
+            let ((_, own), late) = first.remove_entry();
+            joined.push((own, late.counts));
             if own <= second - shape.longest_s() {
                 continue;
             }
-            bucket(&mut self.seconds, own).add(&late);
+            entry(&mut self.seconds, own, Bucket::default).add(&late);
             for (sum, window) in self.sums.iter_mut().zip(&shape.windows) {
                 if own > second - i64::from(*window) {
                     sum.add(&late);
                 }
             }
         }
-        count
+        joined
     }
 
     fn find(&self, second: i64) -> Option<&Bucket> {
         let index = self.seconds.binary_search_by_key(&second, |(second, _)| *second).ok()?;
         self.seconds.get(index).map(|(_, bucket)| bucket)
     }
-}
-
-/// The bucket of a second, made if there is none. Cheap at the end, where nearly all hits go.
-fn bucket(seconds: &mut VecDeque<(i64, Bucket)>, second: i64) -> &mut Bucket {
-    let index = match seconds.back() {
-        Some((last, _)) if *last == second => Ok(seconds.len() - 1),
-        Some((last, _)) if *last < second => Err(seconds.len()),
-        _ => seconds.binary_search_by_key(&second, |(second, _)| *second),
-    };
-    let index = index.unwrap_or_else(|index| {
-        seconds.insert(index, (second, Bucket::default()));
-        index
-    });
-    // Found or inserted just now.
-    &mut seconds[index].1
 }
 
 #[cfg(test)]

@@ -200,21 +200,11 @@ impl<'a> Visitor<'a> for Value<'_, 'a, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::testing::shown;
 
     fn check(line: &str, expected: &str) {
-        let shown = match parse(line.as_bytes(), &mut Times::default()) {
-            Ok(hit) => format!(
-                "{} {} {} {} {} {}",
-                hit.time.as_micros(),
-                String::from_utf8_lossy(hit.target.url(true)),
-                String::from_utf8_lossy(&hit.client),
-                hit.status,
-                hit.bytes,
-                hit.latency_us.map_or("-".to_owned(), |us| us.to_string()),
-            ),
-            Err(error) => error.to_string(),
-        };
-        assert_eq!(shown, expected, "{line}");
+        let read = parse(line.as_bytes(), &mut Times::default());
+        assert_eq!(shown(read), expected, "{line}");
     }
 
     #[test]

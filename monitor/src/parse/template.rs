@@ -160,22 +160,12 @@ fn end_of_quoted(text: &[u8], behind: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::testing::shown;
 
     fn check(template: &str, line: &str, expected: &str) {
         let template = Template::compile(template).unwrap();
-        let shown = match template.parse(line.as_bytes(), &mut Times::default()) {
-            Ok(hit) => format!(
-                "{} {} {} {} {} {}",
-                hit.time.as_micros(),
-                String::from_utf8_lossy(hit.target.url(true)),
-                String::from_utf8_lossy(&hit.client),
-                hit.status,
-                hit.bytes,
-                hit.latency_us.map_or("-".to_owned(), |us| us.to_string()),
-            ),
-            Err(error) => error.to_string(),
-        };
-        assert_eq!(shown, expected, "{line}");
+        let read = template.parse(line.as_bytes(), &mut Times::default());
+        assert_eq!(shown(read), expected, "{line}");
     }
 
     const NGINX: &str = "log_format main '$remote_addr - $remote_user [$time_local] \"$request\" '\n    '$status $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_time';";

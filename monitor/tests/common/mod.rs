@@ -132,9 +132,18 @@ fn choose(
 pub(crate) fn shown(outputs: &[Output]) -> Vec<Said> {
     let letter = |section: &[u8]| char::from(section[1]);
     let mut said = Vec::new();
+    // Late hits of the last point that were not told one second at a time yet.
+    let mut late = 0;
     for output in outputs {
+        if let Output::Late { second, of, counts } = output {
+            assert!(of < second && counts.hits > 0 && counts.hits <= late, "{output:?}");
+            late -= counts.hits;
+            continue;
+        }
+        assert_eq!(late, 0, "before {output:?}");
         said.push(match output {
             Output::Point(point) => {
+                late = point.late;
                 Said::Point { second: point.second, hits: point.counts.hits, late: point.late }
             }
             Output::Alert(transition) => Said::Alert {
@@ -161,5 +170,6 @@ pub(crate) fn shown(outputs: &[Output]) -> Vec<Said> {
             other => panic!("unexpected: {other:?}"),
         });
     }
+    assert_eq!(late, 0);
     said
 }

@@ -1,0 +1,237 @@
+//! Requests and responses as records: the same however they are cut into slices, and what a plain
+//! look at all of them tells.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on shall stop"
+)]
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use fastrand::Rng;
+use logq_format::{RequestId, Timestamp};
+use logq_monitor::{
+    Align, Exchange, ExchangeOptions, Leg, Lists, Monitor, Options, Output, Report, Rule, Slice,
+    Target, Told,
+};
+
+const START_US: i64 = 1_770_127_200_000_000;
+const OPEN_S: u32 = 20;
+
+/// A record: when, of which request, and what.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Request { section: u8 },
+    Response { status: u16, bytes: Option<u64>, duration_us: Option<u64> },
+    Finished { bytes: u64 },
+}
+
+type Fact = (i64, u64, Kind);
+
+/// Requests of some minutes: slow ones, such that nobody answers, and responses that come alone.
+fn facts(random: &mut Rng, requests: u64) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for id in 0..requests {
+        let asked = START_US + random.i64(0..180_000_000);
+        let took = match random.u8(..20) {
+            0 => random.i64(4_000_000..19_000_000),
+            1 => random.i64(21_000_000..40_000_000),
+            _ => random.i64(100..900_000),
+        };
+        let kind = random.u8(..40);
+        if kind != 0 {
+            facts.push((asked, id, Kind::Request { section: random.u8(..5) }));
+        }
+        if kind == 1 {
+            continue;
+        }
+        let bytes = random.bool().then(|| random.u64(1..5_000));
+        let duration_us = random.bool().then_some(took.cast_unsigned());
+        let status = random.choice([200, 200, 200, 304, 404, 500]).unwrap();
+        facts.push((asked + took, id, Kind::Response { status, bytes, duration_us }));
+        if bytes.is_none() && random.u8(..5) > 0 {
+            let finished = asked + took + random.i64(0..500_000);
+            facts.push((finished, id, Kind::Finished { bytes: random.u64(1..5_000) }));
+        }
+    }
+    facts.sort_by_key(|(time, id, _)| (*time, *id));
+    facts
+}
+
+fn leg(fact: &Fact) -> Leg<'static> {
+    let (time, id, kind) = *fact;
+    let mut bytes = [7; 16];
+    bytes[..8].copy_from_slice(&id.to_le_bytes());
+    let told = match kind {
+        Kind::Request { section } => Told::Request {
+            target: Target::Path(Cow::Owned(format!("/{section}/x?y").into_bytes())),
+            client: Cow::Borrowed(b"192.0.2.1"),
+        },
+        Kind::Response { status, bytes, duration_us } => {
+            Told::Response { status, bytes, duration_us }
+        }
+        Kind::Finished { bytes } => Told::Finished { bytes: Some(bytes) },
+    };
+    Leg { time: Timestamp::from_micros(time), id: RequestId::from_bytes(bytes), told }
+}
+
+/// Adds records as those of one block, in which requests have numbers.
+fn add_block(slice: &mut Slice, facts: &[Fact]) {
+    let mut ids: Vec<RequestId> = facts.iter().map(|fact| leg(fact).id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let numbered = facts.iter().map(|fact| {
+        let Leg { time, id, told } = leg(fact);
+        (u32::try_from(ids.binary_search(&id).unwrap()).unwrap(), time, told)
+    });
+    slice.add_numbered(&ids, numbered);
+}
+
+fn options(variant: u8) -> Options {
+    let rules = ["rate > 4 over 10s", "error_ratio > 25% over 20s", "p90 > 500ms over 20s"];
+    let more = ["unanswered_rate > 0.05 over 60s", "orphan_rate > 0.02 over 60s"];
+    let by_section = ["rate > 1 over 10s by section"];
+    let chosen = rules.iter().chain(&more).chain(by_section.iter().filter(|_| variant == 1));
+    let lists = Lists { count: 5, urls: true, clients: true, statuses: true };
+    Options {
+        rules: chosen.map(|rule| Rule::parse(rule, 60).unwrap()).collect(),
+        lists,
+        align: if variant == 2 { Align::First } else { Align::Epoch },
+        ..Options::default()
+    }
+}
+
+/// What is said of facts in slices of random lengths up to `most`.
+fn run(facts: &[Fact], variant: u8, most: usize, random: &mut Rng) -> (Vec<Output>, Report) {
+    let mut monitor = Monitor::new(options(variant));
+    let source = monitor.open("store");
+    let mut exchange =
+        Exchange::new(source, ExchangeOptions { open_s: OPEN_S, ..ExchangeOptions::default() });
+    let (mut rest, mut outputs) = (facts, Vec::new());
+    let pattern = exchange.slice(&monitor);
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(random.usize(1..=most).min(rest.len()));
+        let mut slice = pattern.fresh();
+        let (one_by_one, in_blocks) = part.split_at(random.usize(..=part.len()));
+        one_by_one.iter().for_each(|fact| slice.add(leg(fact)));
+        in_blocks.chunks(random.usize(1..50)).for_each(|block| add_block(&mut slice, block));
+        exchange.fold(slice, &mut monitor);
+        outputs.extend(monitor.drain());
+        rest = more;
+    }
+    exchange.finish(&mut monitor);
+    monitor.end();
+    outputs.extend(monitor.drain());
+    (outputs, monitor.report().clone())
+}
+
+#[test]
+fn what_is_said_does_not_depend_on_how_records_are_cut_into_slices() {
+    for seed in 0..60 {
+        let mut random = Rng::with_seed(seed);
+        let facts = facts(&mut random, 600);
+        for variant in 0..3 {
+            let expected = run(&facts, variant, 1, &mut random);
+            for most in [7, 200, usize::MAX >> 1] {
+                let found = run(&facts, variant, most, &mut random);
+                let place = found.0.iter().zip(&expected.0).find(|(one, other)| one != other);
+                assert_eq!(place, None, "seed {seed}, variant {variant}, slices of {most}");
+                assert!(found == expected, "seed {seed}, variant {variant}, slices of {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_are_those_of_a_plain_look_at_all_records() {
+    for seed in 0..60 {
+        let mut random = Rng::with_seed(1_000 + seed);
+        let facts = facts(&mut random, 600);
+        let last = facts.last().unwrap().0;
+        let open_us = i64::from(OPEN_S) * 1_000_000;
+        let mut asked = HashMap::new();
+        let mut answered: HashMap<u64, i64> = HashMap::new();
+        let (mut hits, mut orphans, mut errors, mut late, mut bytes) = (0, 0, 0, 0, 0);
+        for (time, id, kind) in &facts {
+            match kind {
+                Kind::Request { .. } => drop(asked.insert(*id, *time)),
+                Kind::Response { status, bytes: told, duration_us } => {
+                    let since = asked.get(id).copied().filter(|since| time - since <= open_us);
+                    if since.is_some() {
+                        asked.remove(id);
+                    }
+                    let before = time - duration_us.unwrap_or(0).cast_signed();
+                    let counted = since.unwrap_or(before).div_euclid(1_000_000);
+                    orphans += u64::from(since.is_none());
+                    errors += u64::from(*status == 500);
+                    late += u64::from(counted < time.div_euclid(1_000_000) - 5);
+                    bytes += told.unwrap_or(0);
+                    hits += 1;
+                    answered.insert(*id, *time);
+                }
+                Kind::Finished { bytes: told } => bytes += told,
+            }
+        }
+        let unanswered = asked.values().filter(|since| last - **since > open_us).count() as u64;
+        let (_, report) = run(&facts, 0, 50, &mut random);
+        let counts = report.counts;
+        assert_eq!((counts.hits, counts.orphans), (hits, orphans), "seed {seed}");
+        assert_eq!(counts.unanswered, unanswered, "seed {seed}");
+        assert_eq!((counts.errors(), report.late), (errors, late), "seed {seed}");
+        assert_eq!(counts.bytes, u128::from(bytes), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_table_of_open_requests_is_bounded() {
+    let mut monitor = Monitor::new(options(0));
+    let source = monitor.open("store");
+    let mut exchange = Exchange::new(source, ExchangeOptions { open_max: 100, open_s: 600 });
+    let pattern = exchange.slice(&monitor);
+    for round in 0..50_u64 {
+        let mut slice = pattern.fresh();
+        for id in 0..100 {
+            let time = START_US + (round * 100 + id).cast_signed() * 1_000;
+            slice.add(leg(&(time, round * 100 + id, Kind::Request { section: 1 })));
+        }
+        exchange.fold(slice, &mut monitor);
+        assert_eq!(exchange.open(), 100);
+    }
+    assert_eq!(monitor.report().counts.unanswered, 4_900);
+}
+
+#[test]
+fn what_an_earlier_run_has_counted_is_left_out() {
+    let mut random = Rng::with_seed(9);
+    let facts: Vec<Fact> = facts(&mut random, 800)
+        .into_iter()
+        .filter(|(time, _, _)| *time < START_US + 180_000_000)
+        .collect();
+    let closed = START_US / 1_000_000 + 90;
+    let seconds = |outputs: &[Output], from: i64, to: i64| -> Vec<(i64, u64)> {
+        let point = |output: &Output| match output {
+            Output::Point(point) => Some((point.second, point.counts.hits)),
+            _ => None,
+        };
+        let points = outputs.iter().filter_map(point);
+        points.filter(|(second, hits)| (from..to).contains(second) && *hits > 0).collect()
+    };
+    let (whole, _) = run(&facts, 0, 40, &mut random);
+    let mut monitor = Monitor::new(options(0));
+    monitor.resume(closed);
+    let source = monitor.open("store");
+    let mut exchange =
+        Exchange::new(source, ExchangeOptions { open_s: OPEN_S, ..ExchangeOptions::default() });
+    let mut slice = exchange.slice(&monitor);
+    // It goes on long before that, so that every request which is open then comes again.
+    let again = facts.iter().filter(|(time, _, _)| *time >= (closed - 45) * 1_000_000);
+    again.for_each(|fact| slice.add(leg(fact)));
+    exchange.fold(slice, &mut monitor);
+    exchange.finish(&mut monitor);
+    monitor.end();
+    let outputs: Vec<_> = monitor.drain().collect();
+    assert_eq!(seconds(&outputs, 0, closed), [], "none of them twice");
+    assert_eq!(seconds(&outputs, closed, i64::MAX), seconds(&whole, closed, i64::MAX));
+}

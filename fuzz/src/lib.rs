@@ -23,12 +23,14 @@
 //! What a target finds becomes a seed, so that the replay keeps it found.
 
 mod access_log;
+mod byte_range;
 mod expression;
 mod node_logs;
 mod sections;
 mod segment;
 
 pub use access_log::{access_log, alert_rule};
+pub use byte_range::byte_range;
 pub use expression::expression;
 pub use node_logs::node_logs;
 pub use sections::{agreement, records};
@@ -38,11 +40,12 @@ pub use segment::{block, file_header, resync};
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their seed folders and binaries.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("access_log", access_log),
     ("agreement", agreement),
     ("alert_rule", alert_rule),
     ("block", block),
+    ("byte_range", byte_range),
     ("expression", expression),
     ("file_header", file_header),
     ("node_logs", node_logs),

@@ -23,11 +23,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("logq-query", &["logq-format"]),
     ("logq-monitor", &["logq-format"]),
     ("logq-reader", &["logq-format", "logq-directory", "logq-query"]),
+    ("logq-live", &["logq-format", "logq-directory", "logq-query", "logq-reader", "logq-monitor"]),
     (
         "logq",
         &[
             "logq-format",
             "logq-directory",
+            "logq-live",
             "logq-monitor",
             "logq-nodelogs",
             "logq-query",

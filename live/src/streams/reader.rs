@@ -1,0 +1,93 @@
+//! One who reads a stream: an offset, and at most one piece of bytes on its way. It holds nothing that
+//! grows, so a slow reader loses nothing and costs nothing, and the writer never waits for it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::body::BodyError;
+use crate::model::{Progress, State};
+use crate::range::End;
+use crate::shutdown::Shutdown;
+
+use super::stream::{Stream, byte_count};
+
+/// Where a reader is.
+#[derive(Debug)]
+pub(super) struct Reader {
+    stream: Arc<Stream>,
+    progress: watch::Receiver<Progress>,
+    offset: u64,
+    end: End,
+    shutdown: Shutdown,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// The bytes at the reader's offset.
+    Bytes(Bytes),
+    /// The reader has all that was asked for, or all that there is.
+    End,
+}
+
+impl Reader {
+    pub(super) fn new(stream: Arc<Stream>, offset: u64, end: End, shutdown: Shutdown) -> Self {
+        Self { progress: stream.changes(), stream, offset, end, shutdown }
+    }
+
+    pub(super) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// The next byte.
+    pub(super) const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Waits for the next piece.
+    ///
+    /// # Errors
+    ///
+    /// There is more, and this reader will not get it: the stream was aborted, the server shuts down, the
+    /// disk fails. The response must not end as if it were complete.
+    pub(super) async fn next(&mut self) -> Result<Piece, BodyError> {
+        loop {
+            if !matches!(self.end, End::Stored(_)) && self.shutdown.is_requested() {
+                return Err(BodyError::ShuttingDown);
+            }
+            let progress = *self.progress.borrow_and_update();
+            let wanted = match self.end {
+                End::Stored(end) | End::Awaited(end) => end,
+                End::Stream => u64::MAX,
+            };
+            let available = wanted.min(progress.len);
+            if self.offset < available {
+                let bytes = self.stream.read(self.offset, available)?;
+                self.offset = self.offset.saturating_add(byte_count(&bytes));
+                return Ok(Piece::Bytes(bytes));
+            }
+            if self.offset >= wanted {
+                return Ok(Piece::End);
+            }
+            if progress.state.is_terminal() {
+                return end_of(progress.state);
+            }
+            self.changed().await?;
+        }
+    }
+
+    /// Waits for more, or for the end of the server.
+    async fn changed(&mut self) -> Result<(), BodyError> {
+        tokio::select! {
+            biased;
+            changed = self.progress.changed() => changed.map_err(|_| BodyError::Aborted),
+            () = self.shutdown.requested() => Err(BodyError::ShuttingDown),
+        }
+    }
+}
+
+fn end_of(state: State) -> Result<Piece, BodyError> {
+    if state.ends_cleanly() { Ok(Piece::End) } else { Err(BodyError::Aborted) }
+}

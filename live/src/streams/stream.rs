@@ -1,0 +1,295 @@
+//! One stream: its file, what readers may see of it, and the pen, which one writer at a time holds.
+//!
+//! A byte is first written to the file, then put on the ring, then published as part of the committed
+//! length; only then a reader may know of it. So what a reader has seen is in the file whatever
+//! happens to this process.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use crate::journal::Journal;
+use crate::model::{Generation, Progress, State, StreamName, Tag};
+
+use super::blocking::{BUFFER_LEN, blocking, read_at, write_at};
+use super::directory::{Directory, Stem};
+use super::record::{ContentType, Record};
+use super::ring::Ring;
+
+/// A write that takes longer than this waited for the disk.
+const DISK_WAITS: Duration = Duration::from_millis(2);
+
+/// A stream with its content.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) name: StreamName,
+    pub(super) generation: Generation,
+    pub(super) content_type: ContentType,
+    pub(super) created: SystemTime,
+    data: File,
+    directory: Arc<Directory>,
+    ring: Mutex<Ring>,
+    progress: watch::Sender<Progress>,
+    pen: Mutex<Option<Pen>>,
+    end: OnceLock<Ending>,
+    removed: AtomicBool,
+    journal: Journal,
+}
+
+/// The right to write, and what a writer must know of everything before it.
+#[derive(Debug)]
+pub(super) struct Pen {
+    /// The digest of all bytes so far; `None` where an earlier run of the server wrote them.
+    digest: Option<Sha256>,
+    /// Whether the last write waited for the disk.
+    disk_waits: bool,
+    /// How often a writer put it down.
+    pub(super) turn: u64,
+}
+
+/// What is known about a stream once it has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// The SHA-256 of all bytes, if it is known.
+    pub(super) sha256: Option<[u8; 32]>,
+    /// When.
+    pub(super) at: SystemTime,
+}
+
+impl Stream {
+    /// Makes a stream for a writer that begins, with its files.
+    pub(super) fn create(
+        directory: &Arc<Directory>,
+        name: StreamName,
+        content_type: ContentType,
+        journal: &Journal,
+    ) -> io::Result<(Arc<Self>, Pen)> {
+        let generation = Generation::random();
+        let data = directory.create(&Stem::new(&name, generation))?;
+        let record = Record {
+            name,
+            generation,
+            state: State::Open,
+            len: 0,
+            sha256: None,
+            content_type,
+            created: SystemTime::now(),
+            ended: None,
+        };
+        if let Err(error) = directory.write_record(&record) {
+            let _ = directory.remove(&Stem::new(&record.name, generation));
+            return Err(error);
+        }
+        let stream = Self::new(directory, record, data, journal);
+        Ok((Arc::new(stream), Pen { digest: Some(Sha256::new()), disk_waits: false, turn: 0 }))
+    }
+
+    /// A stream of which this is recorded; nobody holds its pen.
+    pub(super) fn recovered(
+        directory: &Arc<Directory>,
+        record: Record,
+        data: File,
+        journal: &Journal,
+    ) -> Arc<Self> {
+        let stream = Self::new(directory, record, data, journal);
+        *stream.pen() = Some(Pen { digest: None, disk_waits: false, turn: 0 });
+        Arc::new(stream)
+    }
+
+    fn new(directory: &Arc<Directory>, record: Record, data: File, journal: &Journal) -> Self {
+        let end = OnceLock::new();
+        if record.state.is_terminal() {
+            let at = record.ended.unwrap_or(record.created);
+            let _ = end.set(Ending { sha256: record.sha256, at });
+        }
+        Self {
+            name: record.name,
+            generation: record.generation,
+            content_type: record.content_type,
+            created: record.created,
+            data,
+            directory: directory.clone(),
+            ring: Mutex::default(),
+            progress: watch::Sender::new(Progress { len: record.len, state: record.state }),
+            pen: Mutex::default(),
+            end,
+            removed: AtomicBool::new(false),
+            journal: journal.clone(),
+        }
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    /// Tells of each change of the progress.
+    pub(super) fn changes(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Its entity tag now.
+    pub(super) fn tag(&self, progress: Progress) -> Tag {
+        Tag::new(self.generation, progress)
+    }
+
+    /// What is known once it has ended.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.end.get().copied()
+    }
+
+    /// Where its files are.
+    pub(super) fn directory_path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// How many readers and writers look at it.
+    pub(super) fn reader_count(&self) -> usize {
+        self.progress.receiver_count()
+    }
+
+    /// Bytes from `offset` on and below `end`, at least one and as many as are convenient. `end` must not
+    /// be above the committed length.
+    pub(super) fn read(&self, offset: u64, end: u64) -> io::Result<Bytes> {
+        if let Some(bytes) = self.ring().get(offset, end) {
+            return Ok(bytes);
+        }
+        // Large enough that the system call costs nothing beside the copy, small enough that a
+        // thousand readers fit into memory.
+        let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        read_at(&self.data, offset, len.min(BUFFER_LEN))
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pen(&self) -> MutexGuard<'_, Option<Pen>> {
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the pen, for a writer that goes on or for ending the stream; `None` if somebody holds it.
+    pub(super) fn take_pen(&self) -> Option<Pen> {
+        self.pen().take()
+    }
+
+    /// As [`Self::take_pen`], if nobody has taken it since it was put down for the `turn`-th time.
+    pub(super) fn take_pen_of_turn(&self, turn: u64) -> Option<Pen> {
+        self.pen().take_if(|pen| pen.turn == turn)
+    }
+
+    /// Gives the pen back unused.
+    pub(super) fn return_pen(&self, pen: Pen) {
+        *self.pen() = Some(pen);
+    }
+
+    /// Says that a writer goes on, and that after a crash the file tells how far it came.
+    pub(super) fn reopen(&self, pen: &mut Pen) -> io::Result<()> {
+        if pen.digest.is_none() {
+            pen.digest = Some(self.digest_of_file()?);
+        }
+        self.record(State::Open, None)?;
+        self.progress.send_modify(|progress| progress.state = State::Open);
+        Ok(())
+    }
+
+    fn digest_of_file(&self) -> io::Result<Sha256> {
+        let (mut digest, mut offset, len) = (Sha256::new(), 0, self.progress().len);
+        while offset < len {
+            let bytes = self.read(offset, len)?;
+            digest.update(&bytes);
+            offset += byte_count(&bytes);
+        }
+        Ok(digest)
+    }
+
+    /// Stores bytes behind all others, shows them to readers, and tells how many were stored.
+    ///
+    /// # Errors
+    ///
+    /// The system's; what was stored before it is stored.
+    pub(super) fn append(&self, pen: &mut Pen, bytes: &Bytes) -> (usize, io::Result<()>) {
+        let offset = self.progress().len;
+        let began = Instant::now();
+        // Into the page cache a line is written in a microsecond, while stepping aside for others takes
+        // ten; where the disk made the last write wait, the next one steps aside.
+        let (count, result) = if pen.disk_waits {
+            blocking(|| write_at(&self.data, offset, bytes))
+        } else {
+            write_at(&self.data, offset, bytes)
+        };
+        pen.disk_waits = began.elapsed() > DISK_WAITS;
+        let stored = bytes.slice(..count);
+        self.ring().push(offset, &stored);
+        self.progress.send_modify(|progress| progress.len += byte_count(&stored));
+        if let Some(digest) = &mut pen.digest {
+            digest.update(&stored);
+        }
+        (count, result)
+    }
+
+    /// Puts the pen down: the writer is gone and may come back. Returns the turn that begins.
+    pub(super) fn interrupt(&self, mut pen: Pen) -> u64 {
+        self.record_or_say(State::Interrupted, None);
+        self.progress.send_modify(|progress| progress.state = State::Interrupted);
+        pen.turn += 1;
+        let turn = pen.turn;
+        self.return_pen(pen);
+        turn
+    }
+
+    /// Ends the stream for good. The pen is used up.
+    pub(super) fn end(&self, pen: Pen, state: State) {
+        let sha256 = pen.digest.map(|digest| digest.finalize().into());
+        let _ = self.end.set(Ending { sha256, at: SystemTime::now() });
+        // An earlier run of the server may have left bytes behind which nobody was shown.
+        let _ = self.data.set_len(self.progress().len);
+        self.record_or_say(state, sha256);
+        self.progress.send_modify(|progress| progress.state = state);
+        self.ring().clear();
+    }
+
+    /// Removes the files. Readers that have the stream read on.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.removed.store(true, Ordering::Relaxed);
+        self.directory.remove(&Stem::new(&self.name, self.generation))
+    }
+
+    fn record_or_say(&self, state: State, sha256: Option<[u8; 32]>) {
+        if let Err(error) = self.record(state, sha256) {
+            self.journal.line(&format_args!(
+                "stream {}: cannot record that it is {state}: {error}",
+                self.name
+            ));
+        }
+    }
+
+    fn record(&self, state: State, sha256: Option<[u8; 32]>) -> io::Result<()> {
+        if self.removed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let record = Record {
+            name: self.name.clone(),
+            generation: self.generation,
+            state,
+            len: self.progress().len,
+            sha256,
+            content_type: self.content_type,
+            created: self.created,
+            ended: self.ending().map(|end| end.at),
+        };
+        blocking(|| self.directory.write_record(&record))
+    }
+}
+
+/// The length of bytes, as offsets count.
+pub(super) fn byte_count(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,121 @@
+//! What the tests of streams share: a server in this process with real sockets, a client that sees the
+//! wire, content whose every place is recognised.
+
+#![allow(dead_code, reason = "no test file uses all of it")]
+#![allow(unreachable_pub, reason = "each test file is a crate of its own")]
+
+pub mod client;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use logq_live::streams::{LegacyRoutes, StreamRoutes, Streams, StreamsOptions};
+use logq_live::{Journal, Listen, Metrics, Router, ServerHandle, ServerOptions, Side};
+use tokio::runtime::Runtime;
+
+use client::get;
+
+/// A server with streams; it ends when this is dropped.
+pub struct Server {
+    pub get: SocketAddr,
+    pub put: SocketAddr,
+    pub metrics: Metrics,
+    handle: ServerHandle,
+    runtime: Option<Runtime>,
+}
+
+/// Options for a server whose streams go with it.
+pub fn options() -> StreamsOptions {
+    StreamsOptions { free_bytes_min: 0, ..StreamsOptions::default() }
+}
+
+fn listening() -> ServerOptions {
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let listen = [Side::Put, Side::Get].map(|side| Listen { address, side, tls: false });
+    ServerOptions { listen: listen.to_vec(), ..ServerOptions::default() }
+}
+
+impl Server {
+    pub fn start(options: StreamsOptions) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let inside = runtime.enter();
+        let metrics = Metrics::new();
+        let server_options =
+            ServerOptions { compat_livelog: options.livelog_compatible, ..listening() };
+        let server = logq_live::Server::bind(server_options, metrics.clone()).unwrap();
+        let streams = Streams::open(options, &metrics, Journal::none()).unwrap();
+        let router = Router::new(metrics.clone())
+            .legacy(LegacyRoutes::new(streams.clone()))
+            .streams(StreamRoutes::new(streams));
+        let on = |side| {
+            let addresses = server.addresses();
+            addresses.iter().find(|listen| listen.side == side).unwrap().address
+        };
+        let (put, get, handle) = (on(Side::Put), on(Side::Get), server.handle());
+        runtime.spawn(server.run(router));
+        drop(inside);
+        Self { get, put, metrics, handle, runtime: Some(runtime) }
+    }
+
+    /// Asks everything to end, as a signal would.
+    pub fn ask_to_end(&self) {
+        self.handle.shutdown();
+    }
+
+    /// Waits until a stream is so long.
+    pub fn wait_for_len(&self, name: &str, len: u64) {
+        self.wait_for(name, |stream| stream["length"].as_u64() >= Some(len));
+    }
+
+    /// Waits until so many look at a stream.
+    pub fn wait_for_readers(&self, name: &str, count: u64) {
+        self.wait_for(name, |stream| stream["readers"].as_u64() == Some(count));
+    }
+
+    /// Waits until a stream is in a state.
+    pub fn wait_for_state(&self, name: &str, state: &str) {
+        self.wait_for(name, |stream| stream["state"] == state);
+    }
+
+    fn wait_for(&self, name: &str, there: impl Fn(&serde_json::Value) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let streams = self.list();
+            if streams.iter().any(|stream| stream["name"] == name && there(stream)) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "never: {streams:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The list of streams.
+    pub fn list(&self) -> Vec<serde_json::Value> {
+        let text = get(self.get, "/v1/streams", &[]).text();
+        let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+        list["streams"].as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+/// Content that repeats nowhere within sight: a wrong place shows.
+pub fn content(len: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        bytes.extend_from_slice(&random.u64(..).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}

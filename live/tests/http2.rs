@@ -1,0 +1,92 @@
+//! Streams over HTTP/2: ends are told apart there, too, and one slow reader does not hold the others up.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on shall stop"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::client::{Writing, send};
+use common::{Server, content, options};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use logq_live::streams::StreamsOptions;
+
+async fn connected(server: &Server) -> SendRequest<Empty<Bytes>> {
+    let connection = tokio::net::TcpStream::connect(server.get).await.unwrap();
+    let (sender, running) =
+        handshake(TokioExecutor::new(), TokioIo::new(connection)).await.unwrap();
+    tokio::spawn(running);
+    sender
+}
+
+async fn get(sender: &mut SendRequest<Empty<Bytes>>) -> hyper::Response<Incoming> {
+    let request = Request::get("http://localhost/v1/streams/s").header("te", "trailers");
+    sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bounded = async { tokio::time::timeout(Duration::from_secs(60), test).await };
+    runtime.block_on(bounded).expect("in time");
+}
+
+#[test]
+fn complete_streams_end_with_trailers() {
+    let server = Server::start(options());
+    let mut writer = Writing::put(server.put, "/v1/streams/s");
+    writer.write(b"hello ");
+    server.wait_for_len("s", 6);
+    run(async {
+        let mut sender = connected(&server).await;
+        let response = get(&mut sender).await;
+        assert_eq!(response.status(), 200);
+        writer.write(b"world");
+        assert_eq!(writer.finish().status, 201);
+        let body = response.into_body().collect().await.unwrap();
+        let trailers = body.trailers().unwrap().clone();
+        assert_eq!(trailers["logq-state"], "complete");
+        assert_eq!(trailers["logq-length"], "11");
+        assert_eq!(body.to_bytes(), "hello world");
+    });
+}
+
+#[test]
+fn aborted_streams_are_reset() {
+    let writer_grace = Duration::from_millis(20);
+    let server = Server::start(StreamsOptions { writer_grace, ..options() });
+    let mut writer = Writing::put(server.put, "/v1/streams/s");
+    writer.write(b"half");
+    server.wait_for_len("s", 4);
+    run(async {
+        let mut sender = connected(&server).await;
+        let mut body = get(&mut sender).await.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
+        writer.break_off();
+        assert!(body.frame().await.unwrap().is_err(), "a reset, not an end");
+    });
+}
+
+#[test]
+fn a_reader_that_stands_still_does_not_stop_others_on_its_connection() {
+    let server = Server::start(options());
+    let bytes = content(2_000_000);
+    assert_eq!(send(server.put, "PUT", "/v1/streams/s", &[], &bytes).status, 201);
+    run(async {
+        let mut sender = connected(&server).await;
+        let still = get(&mut sender).await;
+        for _ in 0..20 {
+            let body = get(&mut sender).await.into_body().collect().await.unwrap();
+            assert!(body.to_bytes() == bytes);
+        }
+        assert!(still.into_body().collect().await.unwrap().to_bytes() == bytes, "nothing is lost");
+    });
+}

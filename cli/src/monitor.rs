@@ -3,26 +3,42 @@
 //! ```text
 //!  patterns ─> source ─ tail (file, siblings, ledger) or once ─> pieces ─┐
 //!                                                                        v
-//!  print (text, json) <── drained after each piece <── Monitor <── Input of the source
+//!  sinks <── drained after each piece <── Monitor <──────── Input of the source
+//!  print or screen; outlets: exec, webhook (by way of deliver), listen
 //! ```
 //!
 //! One thread reads all sources, the one that is furthest behind in log time first, so that few
 //! seconds are open at a time. When all are read to their ends, it looks at every one again, soon
 //! after something came and five times a second in silence.
 //!
-//! Further sinks take what [`Session::say`] hands to the printer; further kinds of sources are
+//! What is said goes to each [`sink`], which [`Session::new`] opens; further kinds of sources are
 //! opened in [`Session::open`].
 
+mod deliver;
+mod exec;
 mod file;
+mod from;
+mod held;
 mod json;
 mod ledger;
+#[cfg(feature = "listen")]
+mod listen;
 mod notes;
 mod once;
+mod outlets;
 mod patterns;
 mod print;
+mod records;
+pub(crate) mod report;
+#[cfg(feature = "tui")]
+mod screen;
+pub(crate) mod series;
 mod siblings;
+mod sink;
 mod source;
 mod tail;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -35,11 +51,22 @@ use logq_format::Timestamp;
 use logq_monitor::{InputOptions, Monitor, Options, Output};
 use logq_writer::{Clock as _, SystemClock};
 
+pub(crate) use self::from::Begin;
 use self::ledger::Ledger;
+#[cfg(feature = "listen")]
+pub(crate) use self::listen::{Listen, parse_address};
 use self::notes::Notes;
+pub(crate) use self::outlets::Outlets;
 use self::patterns::Named;
 pub(crate) use self::print::Manner;
 use self::print::Printer;
+#[cfg(feature = "tui")]
+use self::screen::Screen;
+#[cfg(feature = "tui")]
+pub(crate) use self::screen::{TOP as SCREEN_TOP, restore as restore_terminal};
+use self::series::SeriesSink;
+pub(crate) use self::series::StoreWish;
+use self::sink::{Sink, Sinks};
 use self::source::{Desk, Progress, Source};
 use crate::output::Style;
 
@@ -49,10 +76,21 @@ pub(crate) struct Wish {
     pub(crate) options: Options,
     pub(crate) input: InputOptions,
     pub(crate) manner: Manner,
+    /// Entries that lists have where they are printed.
+    pub(crate) top: usize,
     pub(crate) style: Style,
+    /// Whether the whole screen shows it, in place of lines.
+    pub(crate) on_screen: bool,
+    pub(crate) outlets: Outlets,
     pub(crate) follows: bool,
+    /// Where files and stores begin that are there already.
+    pub(crate) from: Begin,
+    /// How long a file that was moved away is kept open.
+    pub(crate) rotate_wait: Duration,
     /// Where to note how far files were read.
     pub(crate) state: Option<PathBuf>,
+    /// Where to keep what was said.
+    pub(crate) store: Option<StoreWish>,
     pub(crate) is_quiet: bool,
 }
 
@@ -61,7 +99,7 @@ pub(crate) struct Wish {
 pub(crate) struct Ended {
     /// How many times an alert fired.
     pub(crate) fired: u64,
-    /// Whether every source could be read to its end.
+    /// Whether every source could be read to its end, and everything written that was to be.
     pub(crate) is_complete: bool,
 }
 
@@ -92,7 +130,7 @@ pub(crate) fn run(wish: Wish, stop: &Arc<AtomicBool>) -> anyhow::Result<Ended> {
         session.begin(named);
     }
     if session.sources.is_empty() && session.patterns.is_empty() {
-        session.printer.finish()?;
+        session.sinks.finish(&mut session.desk.notes)?;
         return Ok(Ended { fired: 0, is_complete: false });
     }
     session.watch()?;
@@ -105,7 +143,7 @@ struct Session {
     /// Patterns that may find more files.
     patterns: Vec<String>,
     input: InputOptions,
-    printer: Printer,
+    sinks: Sinks,
     state: Option<PathBuf>,
     stop: Arc<AtomicBool>,
     clock: WallClock,
@@ -136,20 +174,34 @@ impl Session {
     fn new(wish: Wish, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let ledger = wish.state.as_deref().map_or_else(|| Ok(Ledger::default()), Ledger::load)?;
         let piece_bytes = (PIECE_BYTES * rayon::current_num_threads()).min(PIECE_BYTES_MAX);
-        let rules = wish.options.rules.clone();
+        let mut notes = Notes::new(wish.is_quiet);
+        let others = wish.outlets.open(&wish.options.rules, wish.on_screen, &mut notes)?;
+        let mut sinks = Sinks::new(main_sink(&wish, &stop, &notes)?);
+        others.into_iter().for_each(|sink| sinks.add(sink));
+        if let Some(store) = &wish.store {
+            sinks.add(Box::new(SeriesSink::open(store, &wish.options, ledger.is_loaded)?));
+        }
+        let mut monitor = Monitor::new(wish.options);
+        if let Some(closed) = ledger.closed {
+            let store = wish.store.as_ref().filter(|_| closed > i64::MIN);
+            let kept = store.map_or(Ok(None), |store| series::newest(&store.path))?;
+            monitor.resume(closed.max(kept.map_or(closed, |newest| newest + 1)));
+        }
         let now = Instant::now();
         Ok(Self {
             desk: Desk {
-                monitor: Monitor::new(wish.options),
+                monitor,
                 ledger,
-                notes: Notes::new(wish.is_quiet),
+                notes,
                 buffer: vec![0; piece_bytes],
                 follows: wish.follows,
+                from: wish.from,
+                rotate_wait: wish.rotate_wait,
             },
             sources: Vec::new(),
             patterns: Vec::new(),
             input: wish.input,
-            printer: Printer::new(wish.manner, wish.style, rules),
+            sinks,
             state: wish.state,
             stop,
             clock: WallClock { started: SystemClock.now(), since: now },
@@ -226,13 +278,14 @@ impl Session {
     }
 
     fn add(&mut self, source: Source) {
-        self.printer.started(&source.name);
+        self.sinks.started(&source.name);
         self.sources.push(source);
     }
 
     /// Reads until everything has ended, somebody wants the end, or nobody reads the output.
     fn watch(&mut self) -> anyhow::Result<()> {
         self.is_beginning = false;
+        self.desk.from = Begin::Start;
         self.desk.notes.expect(self.sources.iter().map(Source::len).sum());
         let mut wait = WAIT_MIN;
         while !self.is_over() {
@@ -345,12 +398,22 @@ impl Session {
     }
 
     fn save(&mut self) -> anyhow::Result<()> {
+        if self.state.is_none() {
+            return Ok(());
+        }
+        // Whether anybody still listens is asked again with what is said next.
+        let _ = self.say();
+        if !self.sinks.keep(&mut self.desk.notes) {
+            // What they do not have yet will be read again.
+            return Ok(());
+        }
         let Some(state) = &self.state else { return Ok(()) };
+        self.desk.ledger.open = Some(self.desk.monitor.progress().1.unwrap_or(i64::MIN));
         self.sources.iter().for_each(|source| source.note(&mut self.desk.ledger));
         self.desk.ledger.save(state)
     }
 
-    /// Prints what became certain.
+    /// Hands what became certain to the sinks.
     fn say(&mut self) -> ControlFlow<()> {
         for said in self.desk.monitor.drain() {
             if let Output::Summary(summary) = &said {
@@ -359,12 +422,9 @@ impl Session {
                     continue;
                 }
             }
-            self.printer.said(&said);
+            self.sinks.said(&said);
         }
-        if self.printer.has_text() {
-            self.desk.notes.clear();
-        }
-        self.printer.write()
+        self.sinks.flush(&self.desk.monitor, &mut self.desk.notes)
     }
 
     /// Waits for standard input, for a signal, or for time to pass.
@@ -379,13 +439,15 @@ impl Session {
     /// Sums up what is left.
     fn end(mut self) -> anyhow::Result<Ended> {
         let is_stopped = self.is_stopped();
+        // Now everything that was read is told of.
+        self.desk.ledger.open = None;
         for source in std::mem::take(&mut self.sources) {
             source.finish(&mut self.desk, false);
         }
         self.desk.monitor.end();
         let said = self.say();
-        self.printer.ended(&self.desk.monitor, !is_stopped);
-        let written = self.printer.finish();
+        self.sinks.ended(&self.desk.monitor, !is_stopped);
+        let written = self.sinks.finish(&mut self.desk.notes);
         if said.is_continue() {
             let report = logq_monitor::render::report(self.desk.monitor.report());
             self.desk.notes.report(&report);
@@ -393,9 +455,23 @@ impl Session {
         if let Some(state) = &self.state {
             self.desk.ledger.save(state)?;
         }
-        written?;
-        Ok(Ended { fired: self.desk.monitor.fired(), is_complete: self.is_complete })
+        let is_complete = self.is_complete & written?;
+        Ok(Ended { fired: self.desk.monitor.fired(), is_complete })
     }
+}
+
+/// Standard output, or the screen.
+fn main_sink(wish: &Wish, stop: &Arc<AtomicBool>, notes: &Notes) -> anyhow::Result<Box<dyn Sink>> {
+    #[cfg(feature = "tui")]
+    if wish.on_screen {
+        let (stop, is_coloured) = (Arc::clone(stop), wish.style.is_coloured());
+        let screen = Screen::raise(&wish.options, is_coloured, notes.board(), stop)?;
+        return Ok(Box::new(screen));
+    }
+    #[cfg(not(feature = "tui"))]
+    let _ = (stop, notes);
+    let (manner, rules) = (wish.manner.clone(), wish.options.rules.clone());
+    Ok(Box::new(Printer::new(manner, wish.style.clone(), wish.top, rules)))
 }
 
 fn is_archive(path: &Path) -> bool {

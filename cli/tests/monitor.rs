@@ -11,7 +11,8 @@ mod common;
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -267,7 +268,7 @@ fn sources_that_are_none_are_told_and_the_others_go_on() {
     nix::unistd::mkfifo(&scratch.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (source, expected) in [
         ("missing", "missing: No such file"),
-        ("folder", "folder: a directory; a source is"),
+        ("folder", "folder: a directory that is no store; a source is"),
         ("pipe", "pipe: a named pipe; let it in"),
         ("/dev/null", "/dev/null: neither a file nor a pipe"),
         ("*.none", "*.none: no file matches"),
@@ -282,6 +283,14 @@ fn sources_that_are_none_are_told_and_the_others_go_on() {
         );
     }
     assert_eq!(scratch.run(&["monitor", "folder"]).code, 2, "there is nothing to follow");
+    // Nothing is forbidden to root.
+    if !nix::unistd::geteuid().is_root() {
+        let secret = scratch.write("secret.csv", sample());
+        fs::set_permissions(secret, fs::Permissions::from_mode(0o000)).unwrap();
+        let run = scratch.run(&["monitor", "--no-follow", "secret.csv", "a.csv"]);
+        assert!(run.stderr.contains("secret.csv: Permission denied"), "{run:?}");
+        assert!(run.code == 2 && run.stdout.ends_with("reached.\n"), "{run:?}");
+    }
 }
 
 #[test]
@@ -413,6 +422,95 @@ fn a_later_run_goes_on_where_the_state_file_says() {
     assert_eq!(requests(&scratch), (2, 1_100), "what was rotated meanwhile comes first");
     scratch.write("state", "{}");
     assert_eq!(scratch.run(&["monitor", "--state", "state", "a.csv"]).code, 2);
+}
+
+#[test]
+fn reading_begins_where_it_is_told_and_alerts_are_right_from_there() {
+    let scratch = Scratch::new();
+    scratch.write("a.csv", sample());
+    let run = |from: &str| {
+        let flags =
+            ["monitor", "--no-follow", "-o", "json", "-t2", "-w10", "--from", from, "a.csv"];
+        let run = scratch.run(&flags);
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{from}: {run:?}");
+        let objects: Vec<Value> =
+            run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let alerts = objects.iter().filter(|object| object["type"] == "alert").count();
+        (objects.last().unwrap()["requests"].as_u64().unwrap(), alerts)
+    };
+    assert_eq!(run("start"), (110, 2));
+    // From second 19 on; the window is full of the burst, which has a recovery still to come.
+    assert_eq!(run("-20s"), (24 + 18, 2));
+    assert_eq!(run("-5"), (6, 0));
+    assert_eq!(run("-24h"), (110, 2));
+    assert_eq!(run("end"), (0, 0));
+    for wrong in ["middle", "-", "-25h", "2m", "--2m"] {
+        let run = scratch.run(&["monitor", &format!("--from={wrong}"), "a.csv"]);
+        assert!(run.code == 2 && run.stderr.contains("expected start, end, or"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_log_that_is_followed_from_its_end_tells_what_comes() {
+    let scratch = Scratch::new();
+    scratch.write("a.csv", sample());
+    let watch =
+        Watch::start(scratch, &["--from", "end", "-o", "json", "-i1", "--lateness=0", "a.csv"]);
+    watch.wait_for("started");
+    watch.append("a.csv", &line(100, "/new", 200, 7));
+    watch.wait_for("/new");
+    let (code, out) = watch.end(Signal::SIGTERM);
+    let end: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &end["requests"], &end["bytes"]), (0, &1.into(), &7.into()), "{out}");
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal_and_taken_away() {
+    let scratch = Scratch::new();
+    scratch.write("a.csv", sample());
+    // NUL bytes that take no room on the disk.
+    let file = OpenOptions::new().write(true).open(scratch.path("a.csv")).unwrap();
+    file.set_len(65 << 20).unwrap();
+    let told = |flags: &[&str]| {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let flags = [&["monitor", "--no-follow", "a.csv"], flags].concat();
+        let mut command = scratch.command(&flags);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::from(pty.slave));
+        assert!(command.spawn().unwrap().wait().unwrap().success());
+        drop(command);
+        let (mut bytes, mut chunk) = (Vec::new(), [0; 4_096]);
+        // Where nobody has the other end any more, Linux answers with an error.
+        while let Ok(count @ 1..) =
+            File::read(&mut File::from(pty.master.try_clone().unwrap()), &mut chunk)
+        {
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+    let text = told(&[]);
+    let shown = text.find("reading: ").unwrap_or_else(|| panic!("{text:?}"));
+    assert!(text.rfind("\r\u{1b}[K").unwrap() > shown, "{text:?}");
+    assert!(text.ends_with("NUL bytes skipped\r\n"), "{text:?}");
+    assert_eq!(told(&["-q"]), "");
+}
+
+#[test]
+fn the_seeds_way_of_intervals_and_sections_can_be_had_alone() {
+    let log = format!("{HEADER}\n{}{}", line(3, "/a?x", 200, 1), line(12, "/a?x", 200, 1));
+    assert_eq!(replay(&log, &[]).stdout.matches("\t/a\tn=1 ").count(), 2);
+    let run = replay(&log, &["--align", "first", "--section-query"]);
+    assert_eq!(run.stdout.matches("\t/a?x\tn=2 ").count(), 1, "{run:?}");
+}
+
+#[test]
+fn lines_longer_than_the_limit_are_skipped_and_counted() {
+    let long = line(1, &format!("/{}", "x".repeat(2_000)), 200, 1);
+    let log = format!("{HEADER}\n{}{long}{}", line(0, "/a", 200, 1), line(2, "/b", 200, 1));
+    assert_eq!(replay(&log, &[]).stderr, "");
+    let run = replay(&log, &["--line-limit", "1024"]);
+    assert!(run.stderr.contains("1 lines skipped: longer than the limit"), "{}", run.stderr);
+    assert!(run.stderr.contains("a.csv, line 3, column 1025: \"10.0.0.2\""), "{}", run.stderr);
+    assert!(run.stdout.contains("n=2 "), "{run:?}");
 }
 
 #[test]

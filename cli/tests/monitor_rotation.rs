@@ -48,13 +48,18 @@ struct Torture {
 impl Torture {
     /// `first` is the file that `log` is or leads to.
     fn start(first: &str) -> Self {
+        Self::start_with(first, "5")
+    }
+
+    /// As [`Self::start`]; what was moved away is kept open for `rotate_wait`.
+    fn start_with(first: &str, rotate_wait: &str) -> Self {
         let scratch = Scratch::new();
         let log = create(&scratch.path(first));
         if first != "log" {
             symlink(first, scratch.path("log")).unwrap();
         }
-        let arguments = ["monitor", "-o", "json", "-i", "1", "--lateness", "60", "log"];
-        let mut command = scratch.command(&arguments);
+        let flags = ["-o", "json", "-i", "1", "--lateness", "60", "--rotate-wait", rotate_wait];
+        let mut command = scratch.command(&[&["monitor", "log"], &flags[..]].concat());
         command.stdout(File::create(scratch.path("out")).unwrap());
         command.stderr(File::create(scratch.path("err")).unwrap());
         let child = command.stdin(Stdio::null()).spawn().unwrap();
@@ -90,11 +95,20 @@ impl Torture {
         std::thread::sleep(Duration::from_millis(8));
     }
 
-    /// Whether the monitor has a descriptor of the file that the log's path leads to.
-    fn is_opened(&self) -> bool {
-        let path = self.scratch.path("log");
+    /// Whether the monitor has a descriptor of the file that this path leads to.
+    fn is_opened(&self, name: &str) -> bool {
+        let path = self.scratch.path(name);
         let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
         descriptors.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to == path))
+    }
+
+    /// The bytes of all requests in summaries so far.
+    fn summed_up(&self) -> u64 {
+        let text = self.text("out");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let objects = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let summaries = objects.filter(|object| object["type"] == "summary");
+        summaries.map(|summary| summary["bytes"].as_u64().unwrap()).sum()
     }
 
     /// Lets all that was written be printed, and ends the monitor; answers for each second how many
@@ -179,7 +193,7 @@ fn deleted_and_created_anew() {
     for _ in 0..rotations().min(300) {
         torture.write();
         // A file that nobody has seen cannot be read once it is deleted.
-        torture.wait_until("it is opened", || torture.is_opened());
+        torture.wait_until("it is opened", || torture.is_opened("log"));
         fs::remove_file(torture.scratch.path("log")).unwrap();
         torture.log = create(&torture.scratch.path("log"));
     }
@@ -237,4 +251,34 @@ fn copied_and_truncated() {
     assert!(lost == 0 || told.contains("may be lost"), "{lost} lost: {told}");
     assert!(told.contains("was truncated"), "{told}");
     assert!(lost < written / 2, "{lost} of {written} lost: it is looked at in time");
+}
+
+/// A line that a writer adds to its old file long after the new one was begun.
+#[test]
+fn a_file_that_was_moved_away_is_kept_open_for_as_long_as_is_said() {
+    const DAY_S: u64 = 86_400;
+    for (rotate_wait, expected) in [("1h", 111), ("0", 1_011)] {
+        let mut torture = Torture::start_with("log", rotate_wait);
+        torture.line(0, 1);
+        fs::rename(torture.scratch.path("log"), torture.scratch.path("log.1")).unwrap();
+        let new = create(&torture.scratch.path("log"));
+        let old = std::mem::replace(&mut torture.log, new);
+        torture.line(DAY_S, 10);
+        torture.wait_until("the new file is read", || torture.summed_up() == 1);
+        if rotate_wait == "0" {
+            torture.wait_until("the old file is left", || !torture.is_opened("log.1"));
+        }
+        let new = std::mem::replace(&mut torture.log, old);
+        torture.line(2 * DAY_S, 100);
+        if rotate_wait == "0" {
+            torture.log = new;
+            torture.line(3 * DAY_S, 1_000);
+        }
+        torture.wait_until("the second day is over", || torture.summed_up() == 11);
+        kill(Pid::from_raw(torture.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert_eq!(torture.child.wait().unwrap().code(), Some(0));
+        let text = torture.text("out");
+        let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        assert_eq!((&end["type"], &end["bytes"]), (&"end".into(), &expected.into()), "{end}");
+    }
 }

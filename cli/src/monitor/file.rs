@@ -13,6 +13,8 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::held::Places;
+
 /// The first bytes by which a file is recognised.
 const HEAD_BYTES: usize = 1_024;
 
@@ -66,7 +68,8 @@ pub(super) enum OpenError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(
-        "a directory; a source is a file, a pattern such as 'logs/*.log', or - for standard input"
+        "a directory that is no store; a source is a file, a store, a pattern such as 'logs/*.log', or \
+         - for standard input"
     )]
     Directory,
     #[error("a named pipe; let it in by standard input: logq monitor - < PIPE")]
@@ -109,6 +112,7 @@ pub(super) struct OpenFile {
     /// When the file had last changed when its first bytes were last compared.
     compared: Option<Stamp>,
     opened_modified: Option<SystemTime>,
+    places: Places<Mark>,
 }
 
 /// The times of change of content and attributes.
@@ -146,6 +150,7 @@ impl OpenFile {
             limit: u64::MAX,
             compared: None,
             opened_modified: metadata.modified().ok(),
+            places: Places::new(None),
         })
     }
 
@@ -162,7 +167,37 @@ impl OpenFile {
         }
         self.head = head;
         (self.offset, self.line_start) = (mark.offset, mark.offset);
+        self.places = Places::new(Some(*mark));
         true
+    }
+
+    /// Goes on at an offset, the start of a line, as if all before it had been read.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn skip_to(&mut self, offset: u64) -> io::Result<()> {
+        let head_bytes = usize::try_from(offset).unwrap_or(HEAD_BYTES).min(HEAD_BYTES);
+        self.head = self.peek(0, head_bytes)?;
+        (self.offset, self.line_start) = (offset, offset);
+        Ok(())
+    }
+
+    /// Up to so many bytes from an offset on; reading goes on where it was.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn peek(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let (mut bytes, mut read) = (vec![0; len], 0);
+        while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + read as u64)? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     /// From now on it ends where it ends now, so that a log which grows faster than it is read has
@@ -236,6 +271,7 @@ impl OpenFile {
     fn restart(&mut self) -> Grown {
         let at = self.offset;
         (self.offset, self.line_start, self.compared) = (0, 0, None);
+        self.places = Places::new(None);
         self.head.clear();
         if self.limit != u64::MAX {
             self.end_here();
@@ -249,6 +285,18 @@ impl OpenFile {
         let head = self.head.get(..head_bytes).unwrap_or(&self.head);
         let head_crc32c = crc32c::crc32c(head);
         Mark { offset: self.line_start, head_bytes: head.len(), head_crc32c }
+    }
+
+    /// What was read so far is counted; see [`Places::pass`].
+    pub(super) fn pass(&mut self, newest: Option<i64>, open: Option<i64>) {
+        let mark = self.mark();
+        self.places.pass(mark, newest, open);
+    }
+
+    /// How far it was read and counted in seconds before `open`.
+    pub(super) fn settled(&self, open: i64) -> Mark {
+        let nothing = Mark { offset: 0, head_bytes: 0, head_crc32c: crc32c::crc32c(&[]) };
+        self.places.before(Some(open)).copied().unwrap_or(nothing)
     }
 
     /// Its first bytes, as far as they were read.

@@ -19,10 +19,10 @@ pub(super) fn started(name: &str) -> Object {
     object(json!({ "type": "started", "source": name }))
 }
 
-/// The object of an output, if it has one.
-pub(super) fn output(output: &Output, rules: &[Rule]) -> Option<Object> {
+/// The object of an output, if it has one, with so many entries of each list.
+pub(super) fn output(output: &Output, rules: &[Rule], top: usize) -> Option<Object> {
     Some(match output {
-        Output::Summary(summary) => self::summary(summary),
+        Output::Summary(summary) => self::summary(summary, top),
         Output::Alert(transition) => alert(transition, rules.get(transition.rule)?),
         Output::JumpedBack { from, to, is_followed } => object(json!({
             "type": "jumped_back",
@@ -38,7 +38,7 @@ pub(super) fn output(output: &Output, rules: &[Rule]) -> Option<Object> {
 }
 
 /// The numbers of the run.
-pub(super) fn ended(monitor: &Monitor, at_end_of_input: bool) -> Object {
+pub(super) fn ended(monitor: &Monitor, at_end_of_input: bool, top: usize) -> Object {
     let report = monitor.report();
     let mut object = object(json!({
         "type": "end",
@@ -59,7 +59,7 @@ pub(super) fn ended(monitor: &Monitor, at_end_of_input: bool) -> Object {
         object.insert(name.to_owned(), value.into());
     }
     object.insert("bad".to_owned(), bad.into());
-    top(&mut object, &monitor.lists());
+    self::top(&mut object, &monitor.lists().first(top));
     object
 }
 
@@ -74,7 +74,7 @@ pub(super) fn named(lists: &TopLists) -> impl Iterator<Item = (&'static str, &To
     all.into_iter().filter(|(_, list)| !list.entries.is_empty())
 }
 
-fn summary(summary: &Summary) -> Object {
+fn summary(summary: &Summary, top: usize) -> Object {
     let mut object = object(json!({
         "type": "summary",
         "start": time(summary.start),
@@ -88,7 +88,7 @@ fn summary(summary: &Summary) -> Object {
     quantiles(&mut object, &summary.latencies);
     object.insert("late".to_owned(), summary.late.into());
     object.insert("bad".to_owned(), summary.bad.into());
-    top(&mut object, &summary.lists);
+    self::top(&mut object, &summary.lists.first(top));
     object
 }
 
@@ -119,6 +119,8 @@ fn count(object: &mut Object, counts: &Counts) {
         ("bytes", u64::try_from(counts.bytes).unwrap_or(u64::MAX).into()),
         ("mean_bytes", counts.mean_bytes().into()),
         ("status", classes),
+        ("unanswered", counts.unanswered.into()),
+        ("orphans", counts.orphans.into()),
     ] {
         object.insert(name.to_owned(), value);
     }

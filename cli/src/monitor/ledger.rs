@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use logq_reader::Cursor;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Identity, Mark, OpenError, OpenFile};
@@ -24,6 +25,15 @@ pub(super) struct Ledger {
     entries: BTreeMap<(u64, u64), Entry>,
     /// Counts openings.
     turn: u64,
+    /// Stores, by the names they were opened by, with the cursors to go on from.
+    stores: BTreeMap<PathBuf, String>,
+    /// The first second that is not closed, while the run goes on: until then, what was read counts
+    /// as read only as far as its seconds are closed.
+    pub(super) open: Option<i64>,
+    /// What `open` was when the state file was written, if that run did not come to its end.
+    pub(super) closed: Option<i64>,
+    /// Whether there was a state file.
+    pub(super) is_loaded: bool,
 }
 
 /// One file.
@@ -35,6 +45,9 @@ struct Entry {
     identity: Identity,
     #[serde(flatten)]
     mark: Mark,
+    /// How far its lines were counted in closed seconds, as of the last look.
+    #[serde(skip)]
+    settled: Option<Mark>,
     #[serde(skip)]
     is_open: bool,
     #[serde(skip)]
@@ -45,14 +58,20 @@ struct Entry {
 #[derive(Serialize, Deserialize)]
 struct State {
     version: u32,
+    /// All seconds before it were told of, and some lines of them come again, since the run was cut
+    /// short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closed: Option<i64>,
     files: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stores: BTreeMap<PathBuf, String>,
 }
 
 /// What became of a path.
 #[derive(Debug)]
 pub(super) enum Admitted {
     /// It is open; if it was read before, it goes on from there.
-    Opened(OpenFile),
+    Opened(Box<OpenFile>),
     /// It leads to a file that is already being read.
     IsOpen,
 }
@@ -79,19 +98,36 @@ impl Ledger {
             path: path.to_owned(),
             identity: file.identity,
             mark: file.mark(),
+            settled: None,
             is_open: true,
             turn: self.turn,
         };
         self.entries.insert(key(file.identity), entry);
         self.forget_oldest();
-        Ok(Admitted::Opened(file))
+        Ok(Admitted::Opened(Box::new(file)))
     }
 
     /// Notes how far an open file was read.
     pub(super) fn note(&mut self, file: &OpenFile) {
         if let Some(entry) = self.entries.get_mut(&key(file.identity)) {
             entry.mark = file.mark();
+            entry.settled = self.open.map(|open| file.settled(open));
         }
+    }
+
+    /// Notes how far a store was read.
+    pub(super) fn note_store(&mut self, path: &Path, cursor: &Cursor) {
+        self.stores.insert(path.to_owned(), cursor.to_string());
+    }
+
+    /// Where to go on in a store, if it was read before.
+    ///
+    /// # Errors
+    ///
+    /// The state file holds something that is no cursor.
+    pub(super) fn store(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
+        let cursor = self.stores.get(path).map(|cursor| cursor.parse()).transpose();
+        cursor.with_context(|| format!("the state file has no cursor of {}", path.display()))
     }
 
     /// The file is closed.
@@ -161,7 +197,8 @@ impl Ledger {
             let (path, found) = (path.display(), state.version);
             bail!("{path} is a state file of version {found}, this logq knows {VERSION}");
         }
-        let mut ledger = Self::default();
+        let mut ledger =
+            Self { stores: state.stores, closed: state.closed, is_loaded: true, ..Self::default() };
         for entry in state.files {
             ledger.turn += 1;
             let entry = Entry { turn: ledger.turn, ..entry };
@@ -178,7 +215,11 @@ impl Ledger {
     pub(super) fn save(&self, path: &Path) -> anyhow::Result<()> {
         let mut files: Vec<Entry> = self.entries.values().cloned().collect();
         files.sort_by_key(|entry| entry.turn);
-        let mut text = serde_json::to_vec(&State { version: VERSION, files })?;
+        for file in files.iter_mut().filter(|_| self.open.is_some()) {
+            file.mark = file.settled.unwrap_or(file.mark);
+        }
+        let (closed, stores) = (self.open, self.stores.clone());
+        let mut text = serde_json::to_vec(&State { version: VERSION, closed, files, stores })?;
         text.push(b'\n');
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
@@ -205,7 +246,7 @@ mod tests {
 
     fn opened(ledger: &mut Ledger, path: &Path) -> Option<OpenFile> {
         match ledger.admit(path).unwrap() {
-            Admitted::Opened(file) => Some(file),
+            Admitted::Opened(file) => Some(*file),
             Admitted::IsOpen => None,
         }
     }

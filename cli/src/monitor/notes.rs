@@ -1,6 +1,9 @@
 //! What the monitor says beside the data, on standard error: mistakes, what files do, progress.
 
+use std::collections::VecDeque;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::output::escape;
@@ -10,9 +13,57 @@ const SHOWN_FROM_BYTES: u64 = 64 << 20;
 /// Progress is shown anew so often.
 const EVERY: Duration = Duration::from_millis(200);
 
+/// Lines that wait on a board; older ones are taken off.
+const BOARD_LINES: usize = 500;
+
+/// Where lines wait that would be written across a screen.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    is_raised: AtomicBool,
+    lines: Mutex<VecDeque<String>>,
+}
+
+impl Board {
+    /// From now on lines wait.
+    pub(super) fn raise(&self) {
+        self.is_raised.store(true, Ordering::Relaxed);
+    }
+
+    /// The last line.
+    pub(super) fn newest(&self) -> Option<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
+    }
+
+    /// Lines no longer wait, and those that have are written.
+    pub(super) fn lower(&self) {
+        self.is_raised.store(false, Ordering::Relaxed);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in lines.drain(..) {
+            if std::io::stderr().is_terminal() {
+                let _ = writeln!(std::io::stderr(), "logq: {line}");
+            }
+        }
+    }
+
+    /// Takes a line, if lines wait. Answers whether it is to be written at once as well: where
+    /// standard error is no terminal, it is not in the way.
+    fn take(&self, line: &str) -> bool {
+        if !self.is_raised.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push_back(line.to_owned());
+        if lines.len() > BOARD_LINES {
+            lines.pop_front();
+        }
+        !std::io::stderr().is_terminal()
+    }
+}
+
 /// Standard error.
 pub(super) struct Notes {
     is_quiet: bool,
+    board: Arc<Board>,
     /// The bytes to read, while progress is shown.
     total: Option<u64>,
     read: u64,
@@ -21,13 +72,19 @@ pub(super) struct Notes {
 
 impl Notes {
     pub(super) fn new(is_quiet: bool) -> Self {
-        Self { is_quiet, total: None, read: 0, shown: None }
+        Self { is_quiet, board: Arc::default(), total: None, read: 0, shown: None }
+    }
+
+    /// Where its lines wait when a screen is up.
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
     }
 
     /// Shows progress from now on, if there is much to read and a terminal to show it on.
     pub(super) fn expect(&mut self, bytes: u64) {
         let is_worth_it = bytes >= SHOWN_FROM_BYTES && std::io::stderr().is_terminal();
-        self.total = (is_worth_it && !self.is_quiet).then_some(bytes);
+        let is_in_the_way = self.is_quiet || self.board.is_raised.load(Ordering::Relaxed);
+        self.total = (is_worth_it && !is_in_the_way).then_some(bytes);
     }
 
     /// So many more bytes were read.
@@ -76,6 +133,9 @@ impl Notes {
     }
 
     fn line(&mut self, text: &str) {
+        if !self.board.take(text) {
+            return;
+        }
         self.clear();
         // There is nobody to tell that even this cannot be printed.
         let _ = writeln!(std::io::stderr(), "logq: {text}");

@@ -8,6 +8,7 @@ use logq_monitor::{Monitor, Output as Said, Rule, TopLists};
 use serde_json::{Map, Value};
 
 use super::json;
+use super::sink::Sink;
 use crate::output::{Output, Part, Style, escape};
 
 /// How it is said.
@@ -24,57 +25,17 @@ pub(super) struct Printer {
     out: Output,
     manner: Manner,
     style: Style,
+    /// Entries of lists; there may be more of them for other sinks.
+    top: usize,
     rules: Vec<Rule>,
     to_terminal: bool,
     text: Vec<u8>,
 }
 
 impl Printer {
-    pub(super) fn new(manner: Manner, style: Style, rules: Vec<Rule>) -> Self {
+    pub(super) fn new(manner: Manner, style: Style, top: usize, rules: Vec<Rule>) -> Self {
         let to_terminal = std::io::stdout().is_terminal();
-        Self { out: Output::new(), manner, style, rules, to_terminal, text: Vec::new() }
-    }
-
-    /// A source is being read.
-    pub(super) fn started(&mut self, name: &str) {
-        match self.manner {
-            Manner::Text(_) => self.line(&render::started(name)),
-            Manner::Json => self.object(&json::started(name)),
-        }
-    }
-
-    /// Something became certain.
-    pub(super) fn said(&mut self, said: &Said) {
-        match self.manner {
-            Manner::Text(style) => {
-                if let Some(line) = render::output(said, &self.rules, style) {
-                    self.line(&line);
-                }
-                if let Said::Summary(summary) = said {
-                    self.lists(&summary.lists);
-                }
-            }
-            Manner::Json => {
-                if let Some(object) = json::output(said, &self.rules) {
-                    self.object(&object);
-                }
-            }
-        }
-    }
-
-    /// The run is over, because all input has ended or by a signal.
-    pub(super) fn ended(&mut self, monitor: &Monitor, at_end_of_input: bool) {
-        if matches!(self.manner, Manner::Json) {
-            return self.object(&json::ended(monitor, at_end_of_input));
-        }
-        if monitor.options().lists.count > 0 {
-            let text = format!("In all {} requests", monitor.report().counts.hits);
-            self.line(&Line { label: Label::Info, text });
-            self.lists(&monitor.lists());
-        }
-        if at_end_of_input {
-            self.line(&render::ended());
-        }
+        Self { out: Output::new(), manner, style, top, rules, to_terminal, text: Vec::new() }
     }
 
     fn lists(&mut self, lists: &TopLists) {
@@ -108,22 +69,67 @@ impl Printer {
         self.text.push(b'\n');
     }
 
-    /// Whether there is something to write.
-    pub(super) fn has_text(&self) -> bool {
-        !self.text.is_empty()
-    }
-
     /// Writes what was said; breaks where nobody reads it any more.
-    pub(super) fn write(&mut self) -> ControlFlow<()> {
+    fn write(&mut self) -> ControlFlow<()> {
         let result = self.out.write(&self.text);
         self.text.clear();
         result
     }
+}
 
-    /// # Errors
-    ///
-    /// Writing failed.
-    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+impl Sink for Printer {
+    fn name(&self) -> String {
+        "standard output".to_owned()
+    }
+
+    fn started(&mut self, source: &str) {
+        match self.manner {
+            Manner::Text(_) => self.line(&render::started(source)),
+            Manner::Json => self.object(&json::started(source)),
+        }
+    }
+
+    fn said(&mut self, said: &Said) {
+        match self.manner {
+            Manner::Text(style) => {
+                if let Some(line) = render::output(said, &self.rules, style) {
+                    self.line(&line);
+                }
+                if let Said::Summary(summary) = said {
+                    self.lists(&summary.lists.first(self.top));
+                }
+            }
+            Manner::Json => {
+                if let Some(object) = json::output(said, &self.rules, self.top) {
+                    self.object(&object);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, monitor: &Monitor, at_end_of_input: bool) {
+        if matches!(self.manner, Manner::Json) {
+            return self.object(&json::ended(monitor, at_end_of_input, self.top));
+        }
+        if self.top > 0 {
+            let text = format!("In all {} requests", monitor.report().counts.hits);
+            self.line(&Line { label: Label::Info, text });
+            self.lists(&monitor.lists().first(self.top));
+        }
+        if at_end_of_input {
+            self.line(&render::ended());
+        }
+    }
+
+    fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    fn flush(&mut self, _monitor: &Monitor) -> anyhow::Result<ControlFlow<()>> {
+        Ok(self.write())
+    }
+
+    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
         let _ = self.write();
         self.out.finish().map(|_| ())
     }

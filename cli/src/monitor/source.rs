@@ -9,13 +9,13 @@ use logq_monitor::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::file::{Grown, OpenError, OpenFile};
+use super::from::Begin;
 use super::ledger::Ledger;
 use super::notes::Notes;
 use super::once::{Got, Once};
+use super::records::{self, Records};
 use super::tail::{Step, Tail};
 
-/// A file that was moved away may still be written to; after so long a silence nobody does.
-const LATE_WAIT: Duration = Duration::from_secs(5);
 /// Such files that are kept open for a source.
 const LATE_MAX: usize = 32;
 /// A piece of at least this size is spread over all processors.
@@ -30,6 +30,10 @@ pub(super) struct Desk {
     pub(super) buffer: Vec<u8>,
     /// Whether sources grow.
     pub(super) follows: bool,
+    /// How long files that were moved away are kept open for those who may still write to them.
+    pub(super) rotate_wait: Duration,
+    /// Where files and stores begin that are opened now.
+    pub(super) from: Begin,
 }
 
 /// A path, a pattern's path, or standard input.
@@ -47,6 +51,8 @@ pub(super) struct Source {
 enum Kind {
     Tail(Box<Tail>),
     Once(Once),
+    /// A store, whose records need no input.
+    Records(Box<Records>),
 }
 
 /// A file that was moved away and that somebody may still write to.
@@ -87,16 +93,45 @@ impl Source {
         desk: &mut Desk,
     ) -> Result<Option<Self>, OpenError> {
         let (path, name) = (path.to_owned(), path.display().to_string());
+        if records::is_store(&path) {
+            return Self::open_store(path, name, options, desk).map(Some);
+        }
         if let Some(archive) = Once::archive(&path)? {
             return Ok(Some(Self::new(path, name, options, Kind::Once(archive), desk)));
         }
-        let tail = Tail::begin(&path, desk.follows, &mut desk.ledger)?;
+        let mut tail = Tail::begin(&path, desk.follows, &mut desk.ledger)?;
         if tail.is_empty() && path.exists() {
             return Ok(None);
         }
+        tail.wait_for_lines(desk.rotate_wait);
+        tail.skip(desk.from, &options)?;
         let mut source = Self::new(path, name, options, Kind::Tail(Box::new(tail)), desk);
         source.read_header(desk);
         Ok(Some(source))
+    }
+
+    fn open_store(
+        path: PathBuf,
+        name: String,
+        options: InputOptions,
+        desk: &mut Desk,
+    ) -> Result<Self, OpenError> {
+        let id = desk.monitor.open(&name);
+        let opened = desk.ledger.store(&path).and_then(|after| {
+            Records::open(&path, desk.follows, after, desk.from, id, &desk.monitor)
+        });
+        match opened {
+            Ok(records) => {
+                let (input, late) = (Input::new(id, options.clone()), Vec::new());
+                let kind = Kind::Records(Box::new(records));
+                let (is_of_pattern, has_told_columns) = (false, false);
+                Ok(Self { path, name, is_of_pattern, options, input, kind, late, has_told_columns })
+            }
+            Err(error) => {
+                desk.monitor.finish(id);
+                Err(records::open_error(&error).into())
+            }
+        }
     }
 
     fn new(
@@ -144,8 +179,22 @@ impl Source {
         let result = match &mut self.kind {
             Kind::Tail(tail) => {
                 let step = tail.read(&mut buffer, &mut desk.ledger, now);
-                self.take(step, &buffer, desk, now)
+                let taken = self.take(step, &buffer, desk, now);
+                self.pass(desk);
+                taken
             }
+            Kind::Records(records) => match records.read(&mut desk.monitor) {
+                Ok(records::Step::Read) => Ok(Progress::Read(0)),
+                Ok(records::Step::Nothing) => Ok(Progress::Idle),
+                Ok(records::Step::End(wrong)) => {
+                    wrong.iter().for_each(|line| desk.notes.note(&self.name, line));
+                    Ok(Progress::Ended)
+                }
+                Err(error) => {
+                    desk.notes.error(&self.name, &format!("cannot be read on: {error:#}"));
+                    Ok(Progress::Failed)
+                }
+            },
             Kind::Once(once) => match once.read(&mut buffer, !desk.follows) {
                 Ok(Got::Bytes(len)) => self.push(buffer.get(..len).unwrap_or_default(), desk),
                 Ok(Got::Nothing) => Ok(Progress::Idle),
@@ -162,6 +211,15 @@ impl Source {
             desk.notes.error(&self.name, &error.to_string());
             Progress::Failed
         })
+    }
+
+    /// What was read of a file is counted, as far as its lines could be read.
+    fn pass(&mut self, desk: &Desk) {
+        if let Kind::Tail(tail) = &mut self.kind
+            && self.input.format().is_some()
+        {
+            tail.pass(desk.monitor.newest_of(self.input.source()), desk.monitor.progress().1);
+        }
     }
 
     fn take(
@@ -245,7 +303,7 @@ impl Source {
         match read {
             Ok(Grown::Bytes(_)) => true,
             Ok(Grown::Nothing) => {
-                desk.follows && now.saturating_duration_since(late.quiet_since) < LATE_WAIT
+                desk.follows && now.saturating_duration_since(late.quiet_since) < desk.rotate_wait
             }
             Ok(Grown::Truncated { .. }) | Err(_) => false,
         }
@@ -262,8 +320,14 @@ impl Source {
 
     /// Notes how far files were read.
     pub(super) fn note(&self, ledger: &mut Ledger) {
-        if let Kind::Tail(tail) = &self.kind {
-            tail.note(ledger);
+        match &self.kind {
+            Kind::Tail(tail) => tail.note(ledger),
+            Kind::Records(records) => {
+                if let Some(cursor) = records.place(ledger.open) {
+                    ledger.note_store(&self.path, cursor);
+                }
+            }
+            Kind::Once(_) => {}
         }
         self.late.iter().for_each(|late| ledger.note(&late.file));
     }
@@ -282,9 +346,15 @@ impl Source {
         if nul_bytes > 0 {
             desk.notes.note(&self.name, &format!("{nul_bytes} NUL bytes skipped"));
         }
+        self.note(&mut desk.ledger);
         self.late.into_iter().for_each(|late| late.close(desk));
-        if let Kind::Tail(tail) = &mut self.kind {
-            tail.close(&mut desk.ledger);
+        match &mut self.kind {
+            Kind::Tail(tail) => tail.close(&mut desk.ledger),
+            Kind::Records(records) if records.open_requests() > 0 => {
+                let open = records.open_requests();
+                desk.notes.note(&self.name, &format!("{open} requests have no response yet"));
+            }
+            Kind::Records(_) | Kind::Once(_) => {}
         }
         finished.is_ok()
     }

@@ -15,15 +15,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use logq_monitor::InputOptions;
+
 use super::file::{Grown, Identity, OpenError, OpenFile};
+use super::from::Begin;
 use super::ledger::{Admitted, Ledger};
 use super::siblings::{self, Before};
 
 /// A file that was moved away is left when nothing was written to it for so long and its successor
 /// has lines. A server that opens its logs anew takes milliseconds for it.
 const QUIET: Duration = Duration::from_millis(250);
-/// The same if it ends in the middle of a line, which somebody may still complete.
-const QUIET_IN_LINE: Duration = Duration::from_secs(5);
+/// A file that was moved away may still be written to; after so long a silence nobody does.
+const ROTATE_WAIT: Duration = Duration::from_secs(5);
 /// A path is missing for a moment in the middle of most rotations; that is not worth a word.
 const MISSING_TOLD: Duration = Duration::from_secs(2);
 /// Files that wait to be read, each with a descriptor.
@@ -34,6 +37,8 @@ const NEXT_MAX: usize = 256;
 pub(super) struct Tail {
     path: PathBuf,
     follows: bool,
+    /// How long a file that was moved away in the middle of a line is waited for to end it.
+    rotate_wait: Duration,
     current: Option<OpenFile>,
     next: VecDeque<OpenFile>,
     quiet_since: Option<Instant>,
@@ -74,10 +79,12 @@ impl Tail {
         let path = path.to_owned();
         let (current, next) = (None, VecDeque::new());
         let (quiet_since, missing_since, told) = (None, None, None);
-        let mut tail = Self { path, follows, current, next, quiet_since, missing_since, told };
+        let rotate_wait = ROTATE_WAIT;
+        let mut tail =
+            Self { path, follows, rotate_wait, current, next, quiet_since, missing_since, told };
         let last = ledger.last_of(&tail.path);
         let opened = match ledger.admit(&tail.path) {
-            Ok(Admitted::Opened(file)) => Some(file),
+            Ok(Admitted::Opened(file)) => Some(*file),
             Ok(Admitted::IsOpen) => None,
             Err(error) if error.is_missing() && (follows || last.is_some()) => None,
             Err(error) => return Err(error),
@@ -100,7 +107,7 @@ impl Tail {
         let Some(path) = siblings::find(&self.path, last) else { return };
         let Ok(Admitted::Opened(file)) = ledger.admit(&path) else { return };
         let before = Before::of(&file);
-        self.next.push_back(file);
+        self.next.push_back(*file);
         if let Some(now) = now {
             self.admit_between(&before, now, ledger);
         }
@@ -111,9 +118,34 @@ impl Tail {
         self.current.is_none()
     }
 
+    /// Waits so long for the ends of lines.
+    pub(super) fn wait_for_lines(&mut self, rotate_wait: Duration) {
+        self.rotate_wait = rotate_wait;
+    }
+
+    /// Begins where `from` says, unless something of the log was read before.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn skip(&mut self, from: Begin, options: &InputOptions) -> io::Result<()> {
+        let fresh = self.current.as_mut().filter(|file| !file.is_begun());
+        if let Some(file) = fresh.filter(|_| self.next.is_empty()) {
+            file.skip_to(from.offset(file, options)?)?;
+        }
+        Ok(())
+    }
+
     /// The file that is being read.
     pub(super) fn current(&self) -> Option<&OpenFile> {
         self.current.as_ref()
+    }
+
+    /// What was read so far is counted.
+    pub(super) fn pass(&mut self, newest: Option<i64>, open: Option<i64>) {
+        if let Some(current) = &mut self.current {
+            current.pass(newest, open);
+        }
     }
 
     /// Bytes to read as it is now.
@@ -192,7 +224,7 @@ impl Tail {
             // The writer is still with this one.
             return false;
         }
-        let quiet = if current.has_half_line() { QUIET_IN_LINE } else { QUIET };
+        let quiet = if current.has_half_line() { self.rotate_wait } else { QUIET };
         let since = *self.quiet_since.get_or_insert(now);
         now.saturating_duration_since(since) >= quiet || current.age() >= quiet
     }
@@ -212,7 +244,7 @@ impl Tail {
         }
         match ledger.admit(&self.path) {
             Ok(Admitted::Opened(file)) => {
-                self.arrive(file, ledger);
+                self.arrive(*file, ledger);
                 self.found()
             }
             Ok(Admitted::IsOpen) => None,
@@ -234,7 +266,7 @@ impl Tail {
     fn admit_between(&mut self, before: &Before, now: Identity, ledger: &mut Ledger) {
         for path in siblings::between(&self.path, before, now, ledger) {
             if let Ok(Admitted::Opened(file)) = ledger.admit(&path) {
-                self.next.push_back(file);
+                self.next.push_back(*file);
             }
         }
     }

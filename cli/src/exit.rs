@@ -21,6 +21,9 @@ pub(crate) enum Exit {
     ClosedPipe,
     /// `logq run`: as the program ended.
     Program(u8),
+    /// `logq serve`: it cannot start, as livelog tells why.
+    #[cfg(feature = "serve")]
+    NotServed(u8),
     /// `logq run`: something else failed before the program was started.
     NotStarted,
     /// `logq run`: the program cannot be executed.
@@ -55,6 +58,8 @@ impl Exit {
             // As if ended by SIGPIPE.
             Self::ClosedPipe => 141,
             Self::Program(code) => code,
+            #[cfg(feature = "serve")]
+            Self::NotServed(code) => code,
             // As env, timeout, nohup and container engines do.
             Self::NotStarted => 125,
             Self::NotExecutable => 126,

@@ -22,13 +22,14 @@ mod import;
 mod limit;
 mod live_lines;
 mod liveness;
-mod marks;
 mod monitor;
 mod output;
 mod progress;
 mod question;
 mod runs;
 mod selection;
+#[cfg(feature = "serve")]
+mod serve;
 mod sigbus;
 mod stores;
 mod verbs;
@@ -68,6 +69,8 @@ fn main() -> std::process::ExitCode {
             explain(&error);
             Ok(Exit::NotStarted)
         }),
+        #[cfg(feature = "serve")]
+        Some(Verb::Serve(serve)) => verbs::serve::run(&serve),
         Some(Verb::Stats(stats)) => verbs::stats::run(&stats),
         Some(Verb::Tail(tail)) => verbs::tail::run(&tail),
         Some(Verb::Top(top)) => verbs::top::run(&top),

@@ -19,7 +19,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
-use logq_format::{ErrorInfo, Event, Record, Timestamp, TypeSet, json};
+use logq_format::{Record, Timestamp, TypeSet, json};
 use logq_query::{FieldPath, FieldValue};
 use logq_reader::Row;
 
@@ -27,6 +27,8 @@ use self::fields::{Column, Fields};
 use self::message::{Message, Put, error_of, write_error_details};
 use self::template::Template;
 use self::time::{Precision, write_time};
+#[cfg(feature = "serve")]
+use crate::args::ColorChoice;
 use crate::args::OutputArguments;
 pub(crate) use csv::{write_line as csv_line, write_value as csv_value};
 pub(crate) use fields::split as split_names;
@@ -320,6 +322,14 @@ impl Printer {
     }
 }
 
+/// Appends a record as a line of `short`, without colours.
+#[cfg(feature = "serve")]
+pub(crate) fn plain_line(row: &Row<'_>, zone: &TimeZone, out: &mut Vec<u8>) {
+    let Ok(record) = row.record() else { return };
+    let (style, precision) = (&Style::new(ColorChoice::Never), Precision::Millis);
+    short::Line { style, zone, precision, verbose: false }.write(out, &record, row.origin());
+}
+
 /// A time as the clocks of a zone show it, to the microsecond.
 pub(crate) fn zoned_time(time: Timestamp, zone: &TimeZone) -> String {
     let mut text = Vec::new();
@@ -350,35 +360,4 @@ fn columns(format: Format, fields: &Fields) -> anyhow::Result<Vec<Named>> {
 /// Appends formatted text; a vector takes everything.
 pub(crate) fn push(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments);
-}
-
-/// Calls `look` with every text of a record, as it is stored.
-pub(crate) fn for_each_text<'a>(record: &Record<'a>, mut look: impl FnMut(&'a str)) {
-    let mut error = |error: &ErrorInfo<'a>| {
-        look(error.text);
-        if let Some(properties) = error.properties {
-            look(properties.as_str());
-        }
-        error.debug.iter().for_each(|entry| look(entry.data.as_str()));
-    };
-    match &record.event {
-        Event::Response(response) => response.error.iter().for_each(error),
-        Event::ResponseFinished(finished) => finished.error.iter().for_each(error),
-        Event::UncaughtException { error: exception, .. } => {
-            error(exception);
-            look("UNCAUGHT_EXCEPTION");
-        }
-        Event::Request(request) => {
-            look(request.method.as_str());
-            look(request.url);
-        }
-        Event::RequestMeta { data, .. } | Event::Log { data, .. } => look(data.as_str()),
-        Event::WorkerExited(exited) => {
-            look("WORKER_EXITED");
-            exited.signal.into_iter().for_each(look);
-        }
-        Event::Lost(lost) => look(lost.reason),
-        Event::IoError(io) => [io.operation, io.path, io.message].into_iter().for_each(look),
-        _ => record.event_name().into_iter().for_each(look),
-    }
 }

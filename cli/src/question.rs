@@ -8,12 +8,11 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Expression, when};
-use logq_reader::{Coverage, Query, Snapshot};
+use logq_reader::{Coverage, Query, Snapshot, StoreMarks};
 use logq_writer::{Clock, SystemClock};
 
 use crate::args::{FilterArguments, RangeArguments, StoreArguments, ZoneArguments};
 use crate::liveness::{self, Finality};
-use crate::marks::StoreMarks;
 use crate::runs::Run;
 use crate::selection::Selection;
 

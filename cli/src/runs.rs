@@ -5,10 +5,9 @@ use std::ops::Range;
 use anyhow::{Context as _, bail};
 use logq_format::{Timestamp, WorkerId};
 use logq_query::when::{self, MarkError};
-use logq_reader::{Field, Order, Query, ReadError, Report, Snapshot, Value};
+use logq_reader::{Field, Mark, Order, Query, ReadError, Report, Snapshot, StoreMarks, Value};
 
 use crate::liveness::Finality;
-use crate::marks::{Mark, StoreMarks};
 
 /// One run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,10 @@
 mod network;
 
 use anyhow::Context as _;
-use logq_format::{
-    Event, LevelSet, Lifecycle, Method, Record, RecordType, RequestId, TypeSet, WorkerId,
-};
-use logq_query::Expression;
+use logq_format::{Event, LevelSet, Record, RecordType, RequestId, TypeSet, WorkerId};
 use logq_query::words::{self, Types};
+use logq_query::{Expression, Grep, GrepOptions};
 use logq_reader::{Filter, Row};
-use regex::{Regex, RegexBuilder, bytes};
 
 use self::network::Network;
 use crate::args::FilterArguments;
@@ -50,8 +47,8 @@ impl Selection {
             let requests = TypeSet::EMPTY.with(RecordType::Request);
             wanted_types = TypeSet::from_bits(wanted_types.bits() & requests.bits());
         }
-        let grep = Grep::new(arguments)?;
-        let body = grep.as_ref().and_then(Grep::body_predicate);
+        let grep = grep(arguments)?;
+        let body = grep.as_ref().and_then(body_predicate);
         let predicate = Late { types: types.filter(Types::is_partial), networks, grep };
         Ok(Self {
             levels: arguments.level.as_deref().map_or(Ok(LevelSet::ALL), words::levels)?,
@@ -134,103 +131,16 @@ impl Late {
     }
 }
 
-/// Finds text in records.
-#[derive(Debug)]
-pub(crate) struct Grep {
-    regex: Regex,
-    /// The same for bytes that are more than one text; `None` where that would not find the same.
-    in_bodies: Option<bytes::Regex>,
+/// Reads the expression of `--grep`.
+fn grep(arguments: &FilterArguments) -> anyhow::Result<Option<Grep>> {
+    let options =
+        GrepOptions { fixed: arguments.fixed_strings, ignore_case: arguments.ignore_case };
+    let grep = arguments.grep.as_deref().map(|pattern| Grep::new(pattern, options));
+    grep.transpose().context("cannot read the expression of --grep; -F searches for plain text")
 }
 
-impl Grep {
-    /// Compiles the expression of `--grep`; one without upper-case letters matches either case.
-    fn new(arguments: &FilterArguments) -> anyhow::Result<Option<Self>> {
-        let Some(pattern) = arguments.grep.as_deref() else { return Ok(None) };
-        let has_upper_case = match arguments.fixed_strings {
-            true => pattern.chars().any(char::is_uppercase),
-            false => has_upper_case_letter(pattern),
-        };
-        let escaped = arguments.fixed_strings.then(|| regex::escape(pattern));
-        let pattern = escaped.as_deref().unwrap_or(pattern);
-        let in_either_case = arguments.ignore_case || !has_upper_case;
-        let regex = RegexBuilder::new(pattern)
-            .case_insensitive(in_either_case)
-            .build()
-            .context("cannot read the expression of --grep; -F searches for plain text")?;
-        let in_bodies = in_bodies(pattern, in_either_case, &regex);
-        Ok(Some(Self { regex, in_bodies }))
-    }
-
-    /// Whether any text of the record matches: url, data, error, properties, DEBUG entries, event.
-    fn matches(&self, record: &Record<'_>) -> bool {
-        let mut found = false;
-        crate::output::for_each_text(record, |text| found = found || self.regex.is_match(text));
-        found
-    }
-
-    /// Whether a record of a block with this body may match, if that can be told.
-    fn body_predicate(&self) -> Option<Box<BodyPredicate>> {
-        let regex = self.in_bodies.clone()?;
-        Some(Box::new(move |body| regex.is_match(body)))
-    }
-}
-
-/// The expression for the bodies of blocks, which finds something wherever a text of a record in it
-/// matches.
-///
-/// There is none for expressions that look at what is around a match, since in a body that is
-/// another text, and for those that match words which bodies do not have.
-fn in_bodies(pattern: &str, in_either_case: bool, regex: &Regex) -> Option<bytes::Regex> {
-    let parsed = regex_syntax::Parser::new().parse(pattern).ok()?;
-    if !parsed.properties().look_set().is_empty() || words_of_codes().any(|w| regex.is_match(w)) {
-        return None;
-    }
-    bytes::RegexBuilder::new(pattern).case_insensitive(in_either_case).build().ok()
-}
-
-/// The texts that records have and that are numbers in blocks.
-fn words_of_codes() -> impl Iterator<Item = &'static str> {
-    let steps = Lifecycle::ALL.into_iter().map(Lifecycle::as_str);
-    let events = ["WORKER_SPAWNED", "WORKER_EXITED", "UNCAUGHT_EXCEPTION"];
-    Method::names().chain(steps).chain(events)
-}
-
-/// Whether an expression asks for an upper-case letter: one that is not part of an escape such as
-/// `\S`, `\W` or `\pL`.
-fn has_upper_case_letter(pattern: &str) -> bool {
-    let mut escaped = false;
-    pattern.chars().any(|c| {
-        let is_letter = !escaped && c.is_uppercase();
-        escaped = !escaped && c == '\\';
-        is_letter
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bodies_are_searched_where_that_finds_the_same() {
-        let is_searched = |pattern: &str| {
-            let grep = Some(pattern.to_owned());
-            let arguments = FilterArguments { grep, ..FilterArguments::default() };
-            Grep::new(&arguments).unwrap().unwrap().in_bodies.is_some()
-        };
-        for pattern in ["timeout", "time.ut|refused", "[^a]b", r"\d+ ms", "Ünïcode", "a.*b"] {
-            assert!(is_searched(pattern), "{pattern}");
-        }
-        // What is around a match is another text in a body; methods and events are not in bodies.
-        for pattern in ["^/cart", "end$", r"\bword\b", "(?m)^x", "", "x*", "get", "EXIT", "pa"] {
-            assert!(!is_searched(pattern), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn classes_are_no_upper_case_letters() {
-        assert!(has_upper_case_letter("Error"));
-        assert!(has_upper_case_letter(r"\\Error"));
-        assert!(!has_upper_case_letter(r"\Serror\W"));
-        assert!(!has_upper_case_letter("error"));
-    }
+/// Whether a record of a block with this body may match, if that can be told.
+fn body_predicate(grep: &Grep) -> Option<Box<BodyPredicate>> {
+    let grep = grep.searches_bodies().then(|| grep.clone())?;
+    Some(Box::new(move |body| grep.may_match_in(body)))
 }

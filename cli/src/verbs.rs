@@ -13,6 +13,8 @@ pub(crate) mod monitor;
 pub(crate) mod records;
 pub(crate) mod repair;
 pub(crate) mod run;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod tail;
 pub(crate) mod top;

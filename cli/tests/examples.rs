@@ -23,10 +23,15 @@ use common::{Run, Scratch};
 const REQUEST: &str = "6f1c2f6e-0b1d-4b7e-9c1e-2f3a4b5c6d7e";
 
 /// Programs that examples use beside logq: those of the user, of other machines, of the terminal.
-const STAND_INS: [(&str, &str); 6] = [
+const STAND_INS: [(&str, &str); 10] = [
     ("logq", "exec timeout --preserve-status -s INT 1 \"$LOGQ\" \"$@\""),
     ("ssh", "shift; exec \"$@\""),
     ("page-somebody", ""),
+    ("notify-send", ""),
+    ("mail", ""),
+    ("make", "echo made"),
+    // Servers are asked in serve.rs.
+    ("curl", ""),
     ("man", "exec cat"),
     ("jq", "exec cat"),
     ("less", "exec cat"),
@@ -60,7 +65,10 @@ fn commands_of_the_readme() -> Vec<String> {
     commands.retain(|command| {
         let is_ours = command.starts_with("logq ") || command.contains("| logq ");
         // What takes arguments in brackets is no command, and a verb that needs some is a name.
-        let is_name = matches!(command.as_str(), "logq run" | "logq ingest" | "logq -");
+        let is_name = matches!(
+            command.as_str(),
+            "logq run" | "logq ingest" | "logq -" | "logq monitor --store"
+        );
         is_ours && !command.contains('[') && !is_name
     });
     commands
@@ -68,8 +76,12 @@ fn commands_of_the_readme() -> Vec<String> {
 
 /// The words that stand for something, as something.
 fn filled_in(command: &str) -> String {
-    const WORDS: [(&str, &str); 15] = [
+    const WORDS: [(&str, &str); 18] = [
         ("/var/log/nginx/", "nginx/"),
+        ("/var/lib/logs", "streams"),
+        // There is no terminal here; monitor_screen.rs has one.
+        ("--tui ", ""),
+        ("https://hooks.example.org/x", "http://127.0.0.1:9/"),
         ("/var/log/node-shop", "node-shop"),
         ("/var/log/shop", "shop"),
         ("trace ID", "trace 6f1c2f6e"),
@@ -103,6 +115,8 @@ fn furnish(scratch: &Scratch) {
         "192.0.2.7 - - [03/Feb/2026:14:02:11 +0000] \"GET /cart HTTP/1.1\" 200 51 \"-\" \"x\"\n";
     scratch.write("access.log", access);
     scratch.write("app.jsonl", "{\"ts\":\"2026-02-03T14:02:12.125Z\",\"msg\":\"placed\"}\n");
+    let traffic = ["monitor", "--no-follow", "--store", "traffic", "access.log"];
+    assert_eq!(scratch.run(&traffic).code, 0);
     std::fs::create_dir(scratch.path("nginx")).unwrap();
     scratch.write("nginx/access.log", access);
     std::fs::create_dir_all(scratch.path("home/.zfunc")).unwrap();

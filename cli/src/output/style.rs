@@ -77,6 +77,11 @@ impl Style {
         Ok(style)
     }
 
+    /// Whether there are colours.
+    pub(crate) fn is_coloured(&self) -> bool {
+        self.palette.is_some()
+    }
+
     pub(crate) fn dim(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         self.wrap("2", out, write);
     }

@@ -5,14 +5,13 @@ mod table;
 
 use clap::{Args, ValueEnum};
 use logq_query::when;
-use logq_reader::Query;
+use logq_reader::{Query, StoreMarks};
 use logq_writer::{Clock as _, SystemClock};
 
 use self::profile::Profile;
 use crate::args::{self, FilterArguments, RangeArguments, StoreArguments, ZoneArguments};
 use crate::completeness::{Completeness, absorb};
 use crate::exit::Exit;
-use crate::marks::StoreMarks;
 use crate::output::Output;
 use crate::question::{Question, Range};
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_mangen::Man;
 use logq_query::nearest;
 
@@ -79,8 +79,20 @@ fn write_all(command: &Command, directory: &Path) -> anyhow::Result<()> {
 /// The page in roff. Its title is `logq-import` where `logq import` is typed.
 fn page(command: &Command) -> anyhow::Result<Vec<u8>> {
     let title = command.get_bin_name().unwrap_or("logq").replace(' ', "-");
-    let command = command.clone().display_name(title.clone());
+    let command = command.clone().display_name(title.clone()).mut_args(with_aliases);
     let mut page = Vec::new();
     Man::new(command).title(title).render(&mut page).context("cannot write the page")?;
     Ok(page)
+}
+
+/// The flag with its other names told, which pages would leave out.
+fn with_aliases(flag: Arg) -> Arg {
+    let aliases = flag.get_visible_aliases().unwrap_or_default();
+    if aliases.is_empty() {
+        return flag;
+    }
+    let names: Vec<_> = aliases.iter().map(|alias| format!("--{alias}")).collect();
+    let help = flag.get_long_help().or(flag.get_help()).map(ToString::to_string);
+    let help = format!("{} [aliases: {}]", help.unwrap_or_default(), names.join(", "));
+    flag.long_help(help)
 }

@@ -7,7 +7,6 @@
 
 mod answered;
 mod bars;
-mod buckets;
 mod columns;
 mod lines;
 mod live;
@@ -18,10 +17,10 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
+use logq_query::{Buckets, BucketsError, Width};
 use logq_reader::{Coverage, Grouping, Groups, Sketch};
 
 use self::answered::Answered;
-use self::buckets::{Buckets, Width};
 use self::columns::{By, Quantiles};
 pub(super) use self::live::run as run_live;
 use super::{Answer, Asking};
@@ -117,11 +116,19 @@ impl AggregateArguments {
             by: self.by.as_deref().map_or(Ok(By::default()), By::new)?,
             top: self.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)),
             has_bars: self.hist.is_some(),
-            width: width.map(Width::parse).transpose()?,
+            width: width.map(bar_width).transpose()?,
             quantiles: self.quantile.as_deref().map(|list| Quantiles::new(list, of)).transpose()?,
             is_count: self.count,
         }))
     }
+}
+
+/// The width that `--hist` names.
+fn bar_width(text: &str) -> anyhow::Result<Width> {
+    Width::parse(text).map_err(|error| match error {
+        BucketsError::Width(error) => error.into(),
+        other => anyhow::anyhow!("--hist={text}: {other}"),
+    })
 }
 
 /// Which numbers are asked for.
@@ -160,7 +167,7 @@ impl Aggregate {
     fn grouping<'g>(&'g self, buckets: Option<&'g Buckets>) -> Grouping<'g> {
         Grouping {
             by: &self.by.dimensions,
-            edges: buckets.map(|buckets| buckets.edges.as_slice()),
+            edges: buckets.map(|buckets| buckets.edges()),
             measure: self.quantiles.as_ref().map(|quantiles| &quantiles.of),
         }
     }
@@ -193,7 +200,8 @@ impl Aggregate {
         else {
             return Ok(None);
         };
-        Buckets::new(self.width, zone, from, until.max(from)).map(Some)
+        let buckets = Buckets::new(self.width, zone, from, until.max(from));
+        buckets.map(Some).map_err(|error| anyhow::anyhow!("--hist {error}"))
     }
 }
 

@@ -4,12 +4,11 @@ use std::io::Write as _;
 
 use logq_format::Timestamp;
 use logq_query::when::MarkError;
-use logq_reader::Report;
+use logq_reader::{Report, StoreMarks};
 use serde_json::json;
 
 use super::Answer;
 use crate::completeness::absorb;
-use crate::marks::StoreMarks;
 use crate::output::{Format, Output, zoned_time};
 use crate::question::Question;
 use crate::runs::{Run, RunSummary};

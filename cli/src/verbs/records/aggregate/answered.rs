@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 
 use logq_format::Timestamp;
-use logq_query::FieldValue;
+use logq_query::{Buckets, FieldValue};
 use logq_reader::{Group, Groups};
 
-use super::buckets::Buckets;
 use super::{Aggregate, Known, lines, table};
 use crate::output::Format;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use logq_format::{Timestamp, TypeSet};
+use logq_query::{Buckets, Width};
 use logq_reader::{
     Cursor, Delivery, Filter, Follow, FollowOptions, Groups, Progress, Report, Rows, Start,
 };
@@ -18,7 +19,6 @@ use logq_writer::{Clock as _, SystemClock};
 use self::screen::Screen;
 use super::super::RecordsArguments;
 use super::answered::Answered;
-use super::buckets::{Buckets, Width};
 use super::{Aggregate, Known, lines, tell_others};
 use crate::completeness::{Completeness, absorb};
 use crate::exit::Exit;
@@ -127,7 +127,7 @@ impl<'a> Live<'a> {
         let coverage = question.snapshot.coverage();
         self.buckets = self.aggregate.buckets(range, coverage, &self.zone)?;
         if let Some(buckets) = &self.buckets {
-            self.width = buckets.width;
+            self.width = buckets.width();
         }
         if self.aggregate.has_bars && self.buckets.is_none() {
             return Ok(cursor);
@@ -164,11 +164,11 @@ impl<'a> Live<'a> {
             return Ok(());
         };
         match &mut self.buckets {
-            Some(buckets) if buckets.edges.first().is_some_and(|edge| *edge <= first) => {
-                buckets.reach(last)
+            Some(buckets) if buckets.edges().first().is_some_and(|edge| *edge <= first) => {
+                Ok(buckets.reach(last)?)
             }
             buckets => {
-                let end = buckets.as_ref().and_then(|buckets| buckets.edges.last().copied());
+                let end = buckets.as_ref().and_then(|buckets| buckets.edges().last().copied());
                 let until = end.max(Some(last.saturating_add_micros(1))).unwrap_or(last);
                 *buckets = Some(Buckets::new(Some(self.width), &self.zone, first, until)?);
                 Ok(())
@@ -181,12 +181,12 @@ impl<'a> Live<'a> {
         self.now = now;
         let now = self.range.until.map_or(now, |until| now.min(until.saturating_add_micros(-1)));
         let Some(buckets) = &mut self.buckets else { return Ok(()) };
-        let last = buckets.edges.last().copied().unwrap_or(Timestamp::MAX);
+        let last = buckets.edges().last().copied().unwrap_or(Timestamp::MAX);
         let silent_us = now.as_micros().saturating_sub(last.as_micros());
         if silent_us > self.width.micros().saturating_mul(SILENT_BARS) {
             return Ok(());
         }
-        buckets.reach(now)
+        Ok(buckets.reach(now)?)
     }
 
     /// The numbers so far in a format, for a screen of so many columns.
@@ -194,7 +194,7 @@ impl<'a> Live<'a> {
         if self.aggregate.is_count {
             return lines::count(self.groups.records(), format);
         }
-        let from = self.buckets.as_ref().and_then(|buckets| buckets.edges.first().copied());
+        let from = self.buckets.as_ref().and_then(|buckets| buckets.edges().first().copied());
         let known = Known { from, until: Some(self.now) };
         let buckets = self.buckets.as_ref();
         Answered::new(self.aggregate, &self.groups, buckets, known).text(format, columns)

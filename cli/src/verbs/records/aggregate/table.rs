@@ -1,12 +1,12 @@
 //! Numbers for people: aligned columns, numbers in front of names, and bars behind them.
 
 use logq_format::Timestamp;
-use logq_query::FieldValue;
+use logq_query::{Buckets, FieldValue, Width};
 
 use super::answered::{Answered, Line, Values, Who};
 use super::bars::Ink;
 use super::lines::OTHER;
-use crate::output::{escape, push};
+use crate::output::{escape, push, zoned_time};
 
 /// Names are padded to the longest one up to this length.
 const PADDED_MAX: usize = 40;
@@ -164,7 +164,24 @@ fn count_of(lines: &[Line], values: &Values) -> u64 {
 }
 
 fn label(answered: &Answered<'_>, start: Option<Timestamp>) -> Option<String> {
-    answered.buckets.zip(start).map(|(buckets, start)| buckets.label(start))
+    answered.buckets.zip(start).map(|(buckets, start)| named(buckets, start))
+}
+
+/// How a stretch is named: by its beginning, as precisely as the width needs. `--since` reads it back
+/// with the same zone.
+fn named(buckets: &Buckets, start: Timestamp) -> String {
+    let text = zoned_time(start, buckets.zone());
+    let (date, clock) = text.split_once('T').unwrap_or((&text, ""));
+    let end = clock.find(['Z', '+', '-']).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(end);
+    let digits = match buckets.width() {
+        Width::Days(_) => return date.to_owned(),
+        Width::Micros(micros) if micros % 60_000_000 == 0 => "14:05".len(),
+        Width::Micros(micros) if micros % 1_000_000 == 0 => "14:05:06".len(),
+        Width::Micros(micros) if micros % 1_000 == 0 => "14:05:06.789".len(),
+        Width::Micros(_) => clock.len(),
+    };
+    format!("{date}T{}{zone}", clock.get(..digits).unwrap_or(clock))
 }
 
 fn count(count: Option<u64>) -> String {

@@ -21,6 +21,7 @@ serve=$!
 servers="$serve"
 mkdir -p "$work/www" "$work/nginx"
 cat >"$work/nginx.conf" <<CONF
+user root;      # the files are in a directory that only their owner may read; without root it is ignored
 worker_processes 2;
 daemon off;
 pid $work/nginx/pid;

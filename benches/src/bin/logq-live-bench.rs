@@ -144,6 +144,7 @@ async fn write(
     let piece: Arc<[u8]> = content(256 << 10).into();
     // The first byte makes the stream, so that readers find it.
     writer.write_all(piece.get(..1).unwrap_or_default()).await?;
+    await_stream(get, get_path).await?;
     let ready = Arc::new(Barrier::new(readers + 1));
     let mut all = JoinSet::new();
     for _ in 0..readers {
@@ -170,6 +171,9 @@ async fn write(
     let sums: Vec<_> = all.join_all().await;
     let seconds = start.elapsed().as_secs_f64();
     let expected = Sum::of(&piece, bytes);
+    if let Some(Err(error)) = sums.iter().find(|sum| sum.is_err()) {
+        eprintln!("a reader failed: {error}");
+    }
     let complete = sums.iter().filter(|sum| sum.as_ref().is_ok_and(|sum| *sum == expected)).count();
     let after = pid.map(process).transpose()?.unwrap_or_default();
     let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).into_owned();
@@ -183,6 +187,19 @@ async fn write(
         after.rss as f64 / 1_048_576.0,
         after.peak as f64 / 1_048_576.0,
     ))
+}
+
+/// Waits until the server has seen the writer.
+async fn await_stream(get: SocketAddr, path: &str) -> Result<()> {
+    let mut last = Ok(());
+    for _ in 0..500 {
+        match Reader::open(get, path).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    last
 }
 
 async fn idle(get: SocketAddr, path: &str, readers: usize, pid: u32) -> Result<()> {
@@ -228,6 +245,7 @@ async fn latency(
         line
     };
     writer.write_all(&line(start.elapsed())).await?;
+    await_stream(get, get_path).await?;
     let mut all = JoinSet::new();
     for _ in 0..readers {
         let (get_path, ready) = (get_path.to_owned(), ready.clone());

@@ -67,7 +67,7 @@ fn commands_of_the_readme() -> Vec<String> {
         // What takes arguments in brackets is no command, and a verb that needs some is a name.
         let is_name = matches!(
             command.as_str(),
-            "logq run" | "logq ingest" | "logq -" | "logq monitor --store"
+            "logq run" | "logq ingest" | "logq -" | "logq monitor" | "logq monitor --store"
         );
         is_ours && !command.contains('[') && !is_name
     });

@@ -1,7 +1,6 @@
 //! The background thread of a logger: encodes, appends, pings, and never sleeps on a lock that a
 //! caller of a log method waits for.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +10,7 @@ use crate::control::Control;
 use crate::error::{FlushError, OpenError};
 use crate::logger::{Activity, Shared};
 use crate::options::SyncPolicy;
-use crate::queue::{Encoder, Encoding, Item, Pending, Reply};
+use crate::queue::{Encoder, Encoding, Item, Pending};
 use crate::segment::{Joining, Segment, Target};
 use crate::transcode::transcode;
 
@@ -22,11 +21,14 @@ const IDLE_ROUNDS_MAX: u32 = 25;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// How often a newer segment is looked for at least.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// How long closing tries to get the last blocks onto a disk that refuses them.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+mod following;
+mod pace;
+
+use following::Next;
+use pace::Pace;
 
 pub(crate) struct Flusher {
     shared: Arc<Shared>,
@@ -47,6 +49,7 @@ pub(crate) struct Flusher {
     /// Whether the control page says that nothing waits to be written.
     is_told_idle: bool,
     pause: Duration,
+    pace: Pace,
     idle_rounds: u32,
     /// What spoke of a newer segment at the last look: the control page's number, the store's time
     /// of change. And when that was.
@@ -59,18 +62,11 @@ pub(crate) struct Flusher {
     closing: Option<Instant>,
 }
 
-/// A segment to go on in.
-struct Next {
-    target: Target,
-    segment: Segment,
-    /// Which of the switches in the queue leads there: others may have become pointless.
-    ticket: u64,
-}
-
 impl Flusher {
     pub(crate) fn new(shared: Arc<Shared>, target: Target, segment: Segment) -> Self {
         let now = shared.queue.instant();
         let encoding = segment.encoding(shared.options.compression);
+        let pace = Pace::new(now, shared.queue.high_water_mark());
         let mut flusher = Self {
             shared,
             target,
@@ -84,6 +80,7 @@ impl Flusher {
             control: Control::default(),
             is_told_idle: true,
             pause: RETRY_PAUSE,
+            pace,
             idle_rounds: 0,
             signs: (None, None),
             last_look: now,
@@ -186,6 +183,7 @@ impl Flusher {
             return false;
         }
         let raw_len = pending.records.raw_len();
+        self.pace.add(raw_len);
         let mut block = Vec::with_capacity(raw_len / 2);
         let encoding = Arc::clone(&self.encoding);
         self.encoder.encode(&encoding, &mut pending, &mut block);
@@ -311,127 +309,6 @@ impl Flusher {
         false
     }
 
-    /// Joins the segment at `path`.
-    ///
-    /// Records that are staged or queued already may be older than what the new segment's watermark
-    /// allows. They still go into the segment before; a switch behind them marks where it is left.
-    fn rotate(&mut self, path: &Path, reply: Reply) {
-        let target = Target::new(path);
-        if let Ok(target) = &target
-            && self.segment.is_at(target)
-        {
-            self.stay(target.clone());
-            // The caller may have stopped waiting.
-            return drop(reply.send(Ok(())));
-        }
-        if let (Ok(target), Some(next)) = (&target, &mut self.next)
-            && next.segment.is_at(target)
-        {
-            // It has found that segment by itself and is about to go on there.
-            next.target.clone_from(target);
-            return self.shared.submit_switch(next.segment.last(), next.ticket, Some(reply));
-        }
-        match target.and_then(|target| self.join_next(target)) {
-            Ok((target, joined)) => self.switch_later(target, joined, Some(reply)),
-            // The caller may have stopped waiting.
-            Err(error) => drop(reply.send(Err(error))),
-        }
-    }
-
-    /// Goes on in a segment that is joined already, once everything that was logged before is written.
-    fn switch_later(&mut self, target: Target, segment: Segment, reply: Option<Reply>) {
-        self.tickets += 1;
-        let (floor, ticket) = (segment.last(), self.tickets);
-        self.next = Some(Next { target, segment, ticket });
-        self.shared.submit_switch(floor, ticket, reply);
-    }
-
-    /// Goes on where it is: to join the segment once more would end with leaving it for good.
-    fn stay(&mut self, target: Target) {
-        self.next = None;
-        self.target = target;
-    }
-
-    fn join_next(&self, target: Target) -> Result<(Target, Segment), OpenError> {
-        let (now, clock) = (self.segment.last(), Some(self.shared.options.clock.as_ref()));
-        let (origin, sequence) = (self.segment.origin(), self.segment.next_sequence());
-        let joined = Segment::join(&target, &Joining { origin, sequence, now, clock })?;
-        Ok((target, joined))
-    }
-
-    /// Goes on in the store's newest segment, if there is a newer one, or if the present one was
-    /// deleted. Costs two cheap system calls for each block.
-    fn follow(&mut self) {
-        if self.segment.is_deleted() {
-            self.replace_deleted();
-        } else if self.next.is_none() && self.target.is_store() && self.may_have_rotated() {
-            let newest = self.target.newest_number();
-            newest.inspect(|newest| self.control.mend_segment(*newest));
-            // A segment that cannot be joined now is tried again with the next look.
-            if newest.is_some_and(|newest| newest > self.segment.number())
-                && let Ok((target, joined)) = self.join_next(self.target.clone())
-            {
-                self.switch_later(target, joined, None);
-            }
-        }
-    }
-
-    /// Whether the control page, or, where it does not name the present segment, the directory has
-    /// changed since the last look. A page can be an old one, and a directory's time of change is
-    /// coarse, so a look is due now and then in any case.
-    fn may_have_rotated(&mut self) -> bool {
-        let current = self.control.current_segment();
-        let is_news = current != Some(self.segment.number()) && {
-            let signs = (current, self.target.changed());
-            std::mem::replace(&mut self.signs, signs) != signs
-        };
-        if !is_news && self.since(self.last_look) < LOOK_EVERY {
-            return false;
-        }
-        self.last_look = self.instant();
-        true
-    }
-
-    /// Nothing must be appended to a deleted file, so what is queued goes into another segment, one
-    /// that still takes times from the last written one on.
-    fn replace_deleted(&mut self) {
-        let now = self.segment.last();
-        let (origin, sequence) = (self.segment.origin(), self.segment.next_sequence());
-        let joining = Joining { origin, sequence, now, clock: None };
-        let store = self.target.store();
-        let joined = match &self.next {
-            None => Segment::join(&store, &joining),
-            // What is queued may be older than the floor with which that one was joined.
-            Some(_) => Segment::join_new(&store, &joining),
-        };
-        if let Ok(joined) = joined {
-            if let Some(next) = self.next.take_if(|next| next.segment.is_before(&joined)) {
-                self.target = next.target;
-            }
-            self.go_on_in(joined);
-            if self.shared.is_master {
-                self.ping();
-            }
-        }
-    }
-
-    fn switch(&mut self, ticket: u64) {
-        // A step of the clock meanwhile has led into a segment of its own.
-        let origin = self.segment.origin();
-        // What lies before another switch may be older than what the next segment takes.
-        let next = self.next.take_if(|next| next.ticket == ticket);
-        let next = next.filter(|next| next.segment.origin() == origin);
-        let Some(Next { target, segment: mut joined, .. }) = next else { return };
-        joined.continue_from(&self.segment);
-        // The old segment's lock is given back in any case, which says the same.
-        let _ = self.show_life(self.segment.last(), BlockFlags::LEAVING);
-        self.target = target;
-        self.go_on_in(joined);
-        if self.shared.is_master {
-            self.ping();
-        }
-    }
-
     fn go_on_in(&mut self, joined: Segment) {
         // The sign would outlive the place of which it is given.
         self.shared.rouse();
@@ -498,23 +375,29 @@ impl Flusher {
         let now = self.instant();
         let mut staging = self.shared.staging();
         match staging.opened() {
-            Some(opened) if now.saturating_duration_since(opened) >= delay => {
+            Some(opened) => {
                 self.idle_rounds = 0;
-                staging.seal(&self.shared.queue);
+                let is_old = now.saturating_duration_since(opened) >= delay;
+                if is_old || self.pace.is_worth_a_block(now, staging.raw_len()) {
+                    staging.seal(&self.shared.queue);
+                }
             }
-            Some(_) => self.idle_rounds = 0,
             None => self.idle_rounds = self.idle_rounds.saturating_add(1),
         }
     }
 
-    /// When to look again. A busy logger is looked at every `output_delay`, so that no caller ever
-    /// has to wake anyone for a single record; an idle one sleeps until it is woken.
+    /// When to look again. A busy logger is looked at every `output_delay`, or when a block is about
+    /// to be full, so that callers seldom have to wake anyone; an idle one sleeps until it is woken.
     fn next_deadline(&mut self) -> Option<Instant> {
         let (options, now) = (&self.shared.options, self.instant());
         let ping = self.last_ping + options.ping_delay;
         let mut staging = self.shared.staging();
         let look = match staging.opened() {
-            Some(opened) => Some(opened + options.output_delay),
+            Some(opened) => {
+                let full = self.pace.look(now, staging.raw_len());
+                let old = opened + options.output_delay;
+                Some(full.map_or(old, |full| full.min(old)))
+            }
             None if self.idle_rounds < IDLE_ROUNDS_MAX && options.batches() => {
                 Some(now + options.output_delay)
             }

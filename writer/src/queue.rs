@@ -254,7 +254,10 @@ impl Queue {
 
     fn notify(&self, state: &mut State) {
         state.woken = true;
-        self.wake.notify_one();
+        // Otherwise it looks before it waits.
+        if state.resting {
+            self.wake.notify_one();
+        }
     }
 
     /// Waits until there is something to do or `deadline` has passed.

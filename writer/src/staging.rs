@@ -412,7 +412,7 @@ impl Whole<'_> {
     }
 
     /// The bytes of what is staged, before compression.
-    fn raw_len(&self) -> usize {
+    pub(crate) fn raw_len(&self) -> usize {
         self.stripes.iter().map(|stripe| stripe.records.raw_len()).sum()
     }
 

@@ -101,7 +101,7 @@ pub use options::{LoggerOptions, SyncPolicy};
 pub use request::{RequestHead, RequestLogger, ResponseEnd, ResponseHead};
 pub use worker::WorkerLogger;
 
-/// The README's example compiles.
-#[cfg(doctest)]
+/// The README's examples compile.
+#[cfg(all(doctest, feature = "tower"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -61,10 +61,23 @@ impl Dictionary {
     /// Trains a dictionary of at most `bytes_max` bytes from sections of earlier blocks.
     ///
     /// Takes time in proportion to the samples: some 0.2 s for a megabyte. Returns `None` where
-    /// there is too little to learn from; 100 times `bytes_max` is a good amount.
+    /// there is too little to learn from; 100 times `bytes_max` is a good amount. Some of the samples
+    /// are not learned from but put to the test: `None` as well if the dictionary does not make these
+    /// smaller. Logs that repeat one long line are compressed better without.
     pub fn train<S: AsRef<[u8]>>(samples: &[S], bytes_max: usize) -> Option<Self> {
-        let bytes = zstd::dict::from_samples(samples, bytes_max.min(DICTIONARY_BYTES_MAX)).ok()?;
-        Self::new(&bytes).ok()
+        let samples = || samples.iter().map(S::as_ref).enumerate();
+        let is_tested = |place: usize| place % TESTED_EVERY >= TESTED_EVERY - TESTED;
+        let taught: Vec<_> =
+            samples().filter(|(place, _)| !is_tested(*place)).map(|(_, sample)| sample).collect();
+        let bytes = zstd::dict::from_samples(&taught, bytes_max.min(DICTIONARY_BYTES_MAX)).ok()?;
+        let dictionary = Self::new(&bytes).ok()?;
+        let compressed_len = |dictionary| {
+            let mut compressor = Compressor::new(LEVEL_DEFAULT, dictionary).ok()?;
+            let tested = samples().filter(|(place, _)| is_tested(*place));
+            Some(tested.map(|(_, sample)| compressor.compressed_len(sample)).sum::<usize>())
+        };
+        let with = compressed_len(Some(dictionary.clone()))?;
+        (with < compressed_len(None)?).then_some(dictionary)
     }
 
     /// Uses these bytes as the dictionary.
@@ -105,6 +118,10 @@ impl Dictionary {
         Arc::ptr_eq(&self.bytes, &other.bytes) || self.bytes == other.bytes
     }
 }
+
+/// Of so many samples in a row, the last two test a dictionary: a spine and a body, where they alternate.
+const TESTED_EVERY: usize = 16;
+const TESTED: usize = 2;
 
 /// The id of a dictionary; 0 in a file header means "none", so no dictionary has it.
 pub(crate) fn dictionary_id(bytes: &[u8]) -> u32 {
@@ -322,6 +339,22 @@ mod tests {
             }
         }
         assert!(lengths[3] < lengths[0], "the dictionary helps: {lengths:?}");
+    }
+
+    #[test]
+    fn a_dictionary_that_makes_sections_larger_is_none() {
+        let section = |block: usize| {
+            let lines = (0..800).map(|line| block * 800 + line);
+            let lines = lines.map(|number| format!("{number} some text to fill the line 30545\0"));
+            lines.collect::<String>().into_bytes()
+        };
+        let samples: Vec<_> = (1..80).map(section).collect();
+        let bytes = zstd::dict::from_samples(&samples, 2048).unwrap();
+        let sizes = [None, Some(Dictionary::new(&bytes).unwrap())].map(|dictionary| {
+            Compressor::new(LEVEL_DEFAULT, dictionary).unwrap().compressed_len(&section(90))
+        });
+        assert!(sizes[1] > sizes[0], "{sizes:?}");
+        assert!(Dictionary::train(&samples, 2048).is_none());
     }
 
     #[test]

@@ -21,6 +21,9 @@ const IDLE_ROUNDS_MAX: u32 = 25;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// How often an idle logger looks for a newer segment: while it is in one, that cannot be deleted.
+const IDLE_LOOK: Duration = Duration::from_secs(5);
+
 /// How long closing tries to get the last blocks onto a disk that refuses them.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -387,7 +390,8 @@ impl Flusher {
     }
 
     /// When to look again. A busy logger is looked at every `output_delay`, or when a block is about
-    /// to be full, so that callers seldom have to wake anyone; an idle one sleeps until it is woken.
+    /// to be full, so that callers seldom have to wake anyone; an idle one sleeps until it is woken, or
+    /// for some seconds if there may be a newer segment then.
     fn next_deadline(&mut self) -> Option<Instant> {
         let (options, now) = (&self.shared.options, self.instant());
         let ping = self.last_ping + options.ping_delay;
@@ -403,7 +407,7 @@ impl Flusher {
             }
             None => {
                 staging.set_dormant();
-                None
+                self.target.is_store().then(|| now + IDLE_LOOK)
             }
         };
         Some(look.map_or(ping, |look| look.min(ping)))

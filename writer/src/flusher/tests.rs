@@ -7,10 +7,11 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use logq_directory::{Directory, NewSegment};
 use logq_format::{BlockHeader, BlockKind, FILE_HEADER_LEN, FileHeader, Scan, Step, Window};
 
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::io::{Io, SystemIo};
 use crate::logger::Logger;
 use crate::options::LoggerOptions;
@@ -73,6 +74,26 @@ impl Dial {
 impl Clock for Dial {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(*self.0.lock().unwrap())
+    }
+}
+
+/// The machine's clocks, of which one runs ahead.
+#[derive(Default)]
+struct Ahead(Mutex<Duration>);
+
+impl Ahead {
+    fn leap(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::now() + *self.0.lock().unwrap()
     }
 }
 
@@ -153,4 +174,32 @@ fn a_rotation_that_overtakes_another_one_takes_nothing_along_that_is_too_early()
         records.push(data.map(|header| header.records).sum::<u32>());
     }
     assert_eq!(records, [3, 0, 1], "the second segment was left before anything went there");
+}
+
+/// Whoever deletes old segments waits for those who may still append to them.
+#[test]
+fn an_idle_logger_leaves_a_segment_that_is_the_newest_no_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Ahead::default());
+    let options = LoggerOptions { clock: Arc::<Ahead>::clone(&clock), ..LoggerOptions::default() };
+    let logger = Logger::open(scratch.path(), None, options).unwrap();
+    logger.message(logq_format::LogSource::Master, Level::Info, &0);
+    logger.flush().unwrap();
+    for _ in 0..=IDLE_ROUNDS_MAX {
+        clock.leap(logger.shared().options.output_delay);
+        logger.settle();
+    }
+    let directory = Directory::open(scratch.path()).unwrap();
+    let draft = directory.draft_segment(&NewSegment::at(SystemClock.now())).unwrap();
+    draft.publish(&directory.lock().unwrap()).unwrap();
+    let has_left = || {
+        let oldest = directory.segments().unwrap().remove(0).path;
+        headers(&oldest).iter().any(|header| header.flags.contains(BlockFlags::LEAVING))
+    };
+    logger.settle();
+    assert!(!has_left(), "it sleeps");
+    clock.leap(IDLE_LOOK);
+    logger.settle();
+    assert!(has_left());
+    logger.close().unwrap();
 }

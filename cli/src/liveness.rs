@@ -20,6 +20,8 @@ pub(crate) struct Finality {
     pub(crate) watermark: Option<Timestamp>,
     /// The writers that live, or may live for all that is known, the slowest first.
     pub(crate) living: Vec<WriterLife>,
+    /// The writers that have ended without leaving their segments in good order.
+    pub(crate) gone: Vec<WriterLife>,
 }
 
 /// Opens stores. Where their segments do not say that every writer has left, the kernel is asked;
@@ -34,7 +36,7 @@ pub(crate) fn open(stores: &[PathBuf]) -> anyhow::Result<(Snapshot, Finality)> {
     // Nobody here appends to what came through a pipe.
     if snapshot.coverage().holding.is_empty() || stores::is_stream(stores) {
         let watermark = snapshot.coverage().watermark;
-        return Ok((snapshot, Finality { now, watermark, living: Vec::new() }));
+        return Ok((snapshot, Finality { now, watermark, living: Vec::new(), gone: Vec::new() }));
     }
     let looks = stores.iter().map(|store| Liveness::of(store, now));
     let mut looks = looks.collect::<Result<Vec<_>, OpenError>>()?;
@@ -50,15 +52,15 @@ pub(crate) fn open(stores: &[PathBuf]) -> anyhow::Result<(Snapshot, Finality)> {
 impl Finality {
     fn of(now: Timestamp, looks: &[Liveness]) -> Self {
         let writers = looks.iter().flat_map(|look| &look.writers);
-        let mut living: Vec<_> =
-            writers.filter(|life| life.state != LifeState::Gone).copied().collect();
+        let (gone, mut living): (Vec<_>, Vec<_>) =
+            writers.copied().partition(|life| life.state == LifeState::Gone);
         living.sort_by_key(|life| (life.holder.floor, life.holder.origin));
         let watermarks = looks.iter().map(|look| look.watermark);
         let watermark = match living.is_empty() {
             true => Some(Timestamp::MAX),
             false => watermarks.min().flatten(),
         };
-        Self { now, watermark, living }
+        Self { now, watermark, living, gone }
     }
 
     /// The writers that may hold records back that are earlier than a time.

@@ -50,7 +50,9 @@ impl Question {
         let zone = zone(&range.zone)?;
         let selection = Selection::new(filter)?;
         let (snapshot, finality) = liveness::open(stores)?;
-        let range = Range::new(range, &zone, &snapshot)?;
+        let marks = StoreMarks::new(&snapshot).with_writers(&finality.gone);
+        let range = Range::new(range, &zone, &marks)?;
+        drop(marks);
         let mut question = Self { snapshot, zone, range, finality, selection };
         let expressions = filter.expressions.iter().map(|text| question.expression(text));
         let expressions = expressions.collect::<anyhow::Result<Vec<_>>>()?;
@@ -60,10 +62,15 @@ impl Question {
 
     /// Reads an expression, with times relative to now and to the stores.
     pub(crate) fn expression(&self, text: &str) -> anyhow::Result<Expression> {
-        let marks = StoreMarks::new(&self.snapshot);
+        let marks = self.marks();
         let (now, zone) = (SystemClock.now(), self.zone.clone());
         let context = when::Context { now, zone, since: self.range.since, marks: Some(&marks) };
         Ok(Expression::parse(text, &context)?)
+    }
+
+    /// The instants that the stores know by name.
+    pub(crate) fn marks(&self) -> StoreMarks<'_> {
+        StoreMarks::new(&self.snapshot).with_writers(&self.finality.gone)
     }
 
     /// The records of the range that pass the filter, oldest first.
@@ -116,14 +123,13 @@ impl Range {
     fn new(
         arguments: &RangeArguments,
         zone: &TimeZone,
-        snapshot: &Snapshot,
+        marks: &StoreMarks<'_>,
     ) -> anyhow::Result<Self> {
-        let marks = StoreMarks::new(snapshot);
         let now = SystemClock.now();
-        let context = |since| when::Context { now, zone: zone.clone(), since, marks: Some(&marks) };
+        let context = |since| when::Context { now, zone: zone.clone(), since, marks: Some(marks) };
         let named = Self::of_words(arguments, context)?;
         let Some(text) = &arguments.run else { return Ok(named) };
-        let run = Run::named(text, &context(None), &marks)?.interval();
+        let run = Run::named(text, &context(None), marks)?.interval();
         Ok(named.within(run))
     }
 

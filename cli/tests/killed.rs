@@ -11,11 +11,12 @@
 mod common;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::Scratch;
-use logq_writer::{LoggerOptions, WorkerId, WorkerLogger};
+use logq_writer::{LoggerOptions, RequestHead, WorkerId, WorkerLogger};
 use serde_json::json;
 
 const STORE: &str = "LOGQ_TEST_STORE";
@@ -39,6 +40,16 @@ fn writing_child() {
     }
 }
 
+/// Runs one of the tests as a process of its own that writes to the store.
+fn spawn(test: &str, store: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(STORE, store)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
 fn text(n: u64) -> String {
     format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).repeat(3)
 }
@@ -49,12 +60,7 @@ fn kill_after_kill_the_command_answers_and_tells_the_truth() {
     let store = scratch.path("store");
     let mut promised = Vec::new();
     for round in 0..8 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writing_child", "--nocapture"])
-            .env(STORE, &store)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn("writing_child", &store);
         // Kept open: a child whose pipe is closed would end by itself.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let flushed = lines
@@ -86,4 +92,49 @@ fn kill_after_kill_the_command_answers_and_tells_the_truth() {
         let stats = scratch.run(&["stats", "store"]);
         assert!(stats.code == 0 || stats.code == 3, "{stats:?}");
     }
+}
+
+/// A worker with a request in its hands, until it is killed.
+#[test]
+fn serving_child() {
+    let Ok(store) = std::env::var(STORE) else { return };
+    let log =
+        WorkerLogger::open(store, WorkerId::new(3).unwrap(), LoggerOptions::default()).unwrap();
+    for url in ["/done", "/open"] {
+        let request = log.new_request();
+        request.request(&RequestHead { method: "GET", url, ..RequestHead::default() });
+        if url == "/done" {
+            request.response_finished(());
+        }
+    }
+    log.flush().unwrap();
+    println!("flushed");
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_crash_that_nobody_lived_to_record_is_one() {
+    let scratch = Scratch::new();
+    let store = scratch.path("store");
+    let mut child = spawn("serving_child", &store);
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.into_iter().any(|line| line.ends_with("flushed")));
+    let urls = |arguments: &[&str]| {
+        let run = scratch.run(&[&["inflight", "-q", "-o", "json", "store"], arguments].concat());
+        let objects = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+        let urls =
+            objects.map(|object: serde_json::Value| object["url"].as_str().unwrap().to_owned());
+        urls.collect::<Vec<_>>()
+    };
+    assert_eq!(urls(&[]), ["/open"]);
+    let before = scratch.run(&["inflight", "--at", "crash", "store"]);
+    assert!(before.stderr.contains("crash"), "it lives: {before:?}");
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(urls(&["--at", "crash"]), ["/open"]);
+    assert_eq!(urls(&["--at", "crash", "-W", "3"]), ["/open"]);
+    assert_eq!(urls(&[]), [""; 0], "its requests ended with it");
+    let around = scratch.run(&["-q", "-c", "--around", "crash", "--window", "10s", "store"]);
+    assert_eq!(around.stdout.trim(), "3", "{around:?}");
 }

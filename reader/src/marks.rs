@@ -7,6 +7,7 @@ use logq_format::{Event, Lifecycle, RecordType, Timestamp, TypeSet};
 use logq_query::when::{MarkError, Marks};
 
 use crate::error::ReadError;
+use crate::finality::{LifeState, WriterLife};
 use crate::query::{Filter, Query};
 use crate::snapshot::Snapshot;
 
@@ -14,6 +15,8 @@ use crate::snapshot::Snapshot;
 #[derive(Debug)]
 pub struct StoreMarks<'a> {
     snapshot: &'a Snapshot,
+    /// When the latest writer was last heard of that is gone and has not left.
+    gone: Option<Timestamp>,
     events: OnceCell<Vec<(Timestamp, Mark)>>,
 }
 
@@ -31,7 +34,17 @@ pub enum Mark {
 impl<'a> StoreMarks<'a> {
     /// The marks of what a snapshot holds.
     pub fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, events: OnceCell::new() }
+        Self { snapshot, gone: None, events: OnceCell::new() }
+    }
+
+    /// Takes what the machine knows into account: a writer that is gone and has not left its segment in
+    /// good order crashed, just behind its last record, also where nobody lived to record that.
+    #[must_use]
+    pub fn with_writers(mut self, writers: &[WriterLife]) -> Self {
+        let gone = writers.iter().filter(|life| life.state == LifeState::Gone);
+        let ends = gone.map(|life| life.holder.floor.saturating_add_micros(1));
+        self.gone = self.gone.max(ends.max());
+        self
     }
 
     /// All marks, oldest first.
@@ -83,7 +96,8 @@ fn mark(event: &Event<'_>) -> Option<Mark> {
 impl Marks for StoreMarks<'_> {
     fn crash(&self) -> Result<Timestamp, MarkError> {
         let mut crashes = self.events()?.iter().rev().filter(|(_, mark)| *mark == Mark::Crash);
-        crashes.next().map(|(time, _)| *time).ok_or(MarkError::Absent)
+        let recorded = crashes.next().map(|(time, _)| *time);
+        recorded.max(self.gone).ok_or(MarkError::Absent)
     }
 
     fn run(&self, back: u32) -> Result<Range<Timestamp>, MarkError> {

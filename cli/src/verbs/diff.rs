@@ -110,7 +110,7 @@ fn whole(zone: &ZoneArguments) -> anyhow::Result<RangeArguments> {
 
 /// Reads a range: what `--in` takes, or `FROM..TO`.
 fn range(text: &str, flag: &str, question: &Question) -> anyhow::Result<Range> {
-    let marks = StoreMarks::new(&question.snapshot);
+    let marks = question.marks();
     let (now, zone) = (SystemClock.now(), question.zone.clone());
     let context = |since| when::Context { now, zone: zone.clone(), since, marks: Some(&marks) };
     let Some((from, to)) = text.split_once("..") else {

@@ -86,6 +86,13 @@ pub(crate) fn run(arguments: &InflightArguments) -> anyhow::Result<Exit> {
             ControlFlow::Continue(())
         },
     )?;
+    // What is asked about the end of a process is asked about the moment before it.
+    let until = question.range.until.unwrap_or(Timestamp::MAX);
+    for life in &question.finality.gone {
+        if until > life.holder.floor.saturating_add_micros(1) {
+            open.take(Step::Lost(life.holder.origin.writer));
+        }
+    }
     let end = question.range.until.or(report.coverage.last).unwrap_or(Timestamp::MAX);
     let mut requests: Vec<_> = open.requests.into_iter().collect();
     requests.sort_by_key(|(request, state)| (state.begun, *request));
@@ -132,6 +139,8 @@ enum Step {
     Ended(RequestId),
     /// This process ended: its requests ended with it.
     Gone(Option<WorkerId>),
+    /// This writer is there no more, and nobody recorded its end.
+    Lost(WriterId),
     /// A process of this number began, as this writer.
     Started(Option<WorkerId>, WriterId),
     /// The whole cluster began.
@@ -200,6 +209,7 @@ impl Open {
             Step::Ended(request) => {
                 self.requests.remove(&request);
             }
+            Step::Lost(writer) => self.requests.retain(|_, state| state.writer != writer),
             Step::Gone(worker) => self.requests.retain(|_, state| state.worker != worker),
             Step::Started(worker, writer) => {
                 self.requests.retain(|_, state| state.worker != worker || state.writer == writer);

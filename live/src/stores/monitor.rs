@@ -103,7 +103,7 @@ impl<'s> Asked<'s> {
             None => zone.clone(),
         };
         let (snapshot, finality) = open(store)?;
-        let marks = StoreMarks::new(&snapshot);
+        let marks = StoreMarks::new(&snapshot).with_writers(&finality.gone);
         let now = finality.now;
         let context = |since| Context { now, zone: zone.clone(), since, marks: Some(&marks) };
         let range = Range::new(parameters, context)?;

@@ -47,6 +47,8 @@ pub(super) struct Finality {
     pub(super) watermark: Option<Timestamp>,
     /// The writers that live, or may live for all that is known, the slowest first.
     pub(super) living: Vec<WriterLife>,
+    /// The writers that have ended without leaving their segments in good order.
+    pub(super) gone: Vec<WriterLife>,
 }
 
 /// A question with the store it is put to.
@@ -73,7 +75,7 @@ impl Question {
         };
         let mut selection = Selection::new(parameters)?;
         let (snapshot, finality) = open(store)?;
-        let marks = StoreMarks::new(&snapshot);
+        let marks = StoreMarks::new(&snapshot).with_writers(&finality.gone);
         let context = |since| when::Context {
             now: finality.now,
             zone: zone.clone(),
@@ -105,10 +107,10 @@ impl Question {
 pub(super) fn open(store: &Path) -> Result<(Snapshot, Finality), Refusal> {
     let now = now();
     let look = Liveness::of(store, now)?;
-    let living: Vec<_> =
-        look.writers.into_iter().filter(|life| life.state != LifeState::Gone).collect();
+    let (gone, living): (Vec<_>, Vec<_>) =
+        look.writers.into_iter().partition(|life| life.state == LifeState::Gone);
     let watermark = if living.is_empty() { Some(Timestamp::MAX) } else { look.watermark };
-    Ok((look.snapshot, Finality { now, watermark, living }))
+    Ok((look.snapshot, Finality { now, watermark, living, gone }))
 }
 
 /// The present, by the wall clock.

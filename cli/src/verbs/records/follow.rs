@@ -129,7 +129,8 @@ fn finish(
         return Err(anyhow::Error::new(error).context("cannot write to standard output"));
     }
     let watermark = Some(followed.watermark(asked.range));
-    let finality = Finality { now: SystemClock.now(), watermark, living: Vec::new() };
+    let finality =
+        Finality { now: SystemClock.now(), watermark, living: Vec::new(), gone: Vec::new() };
     let completeness = Completeness::new(&followed.report, asked.range, &finality);
     let mut last = Vec::new();
     if arguments.trailer {

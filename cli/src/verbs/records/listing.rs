@@ -19,7 +19,7 @@ pub(super) fn print(
     format: Format,
     out: &mut Output,
 ) -> anyhow::Result<Answer> {
-    let marks = StoreMarks::new(&question.snapshot);
+    let marks = question.marks();
     let runs = match Run::all(&marks) {
         Ok(runs) => runs,
         Err(MarkError::Absent) => Vec::new(),

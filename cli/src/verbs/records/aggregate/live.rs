@@ -238,7 +238,12 @@ fn finish(
         let _ = screen.finish(live);
     }
     let watermark = live.range.until.filter(|_| is_ended).unwrap_or(Timestamp::MAX);
-    let finality = Finality { now: live.now, watermark: Some(watermark), living: Vec::new() };
+    let finality = Finality {
+        now: live.now,
+        watermark: Some(watermark),
+        living: Vec::new(),
+        gone: Vec::new(),
+    };
     let completeness = Completeness::new(&live.report, live.range, &finality);
     if arguments.trailer {
         let _ = screen.write(completeness.trailer(live.groups.records()).as_bytes());

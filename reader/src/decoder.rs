@@ -172,7 +172,7 @@ impl<'s> Decoder<'s, '_> {
         if self.wanted.admits_body(&raw) {
             return Ok(Some(raw));
         }
-        findings.statistics.pruned_by_text += 1;
+        block.prune(&mut findings.statistics.pruned_by_text);
         Ok(None)
     }
 
@@ -228,7 +228,7 @@ impl<'s> Decoder<'s, '_> {
         if let Some(requests) = self.wanted.requests() {
             stored.check_front()?;
             if !stored.request_ids().any(|id| requests.binary_search(&id).is_ok()) {
-                findings.statistics.pruned_by_request += 1;
+                block.prune(&mut findings.statistics.pruned_by_request);
                 return Ok(None);
             }
         }

@@ -179,8 +179,7 @@ pub struct Statistics {
     pub pruned_by_expression: u64,
     /// Of the rest, those without a wanted request.
     pub pruned_by_request: u64,
-    /// Of the rest, those whose text rules them out; a block at the border of two slices may count
-    /// for both.
+    /// Of the rest, those whose text rules them out.
     pub pruned_by_text: u64,
     /// Spines decompressed; a block at the border of two slices counts for both.
     pub spines_decoded: u64,

@@ -2,6 +2,9 @@
 //!
 //! A place on the timeline is the time in microseconds, negated for descending order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use logq_format::{BlockHeader, LevelSet, Timestamp, TypeSet, WorkerId};
 
 use crate::hop::Hopped;
@@ -109,6 +112,8 @@ pub(crate) struct BlockRef {
     pub(crate) bound: u8,
     /// What the bound excludes is looked at all the same, since other blocks may repeat it.
     pub(crate) is_shadow: bool,
+    /// Whether it has been counted as ruled out: the slices that it has a part in share this.
+    pub(crate) is_pruned: Arc<AtomicBool>,
 }
 
 impl BlockRef {
@@ -133,6 +138,14 @@ impl BlockRef {
             is_sparse: header.flags.contains(logq_format::BlockFlags::SPARSE),
             bound: 0,
             is_shadow: false,
+            is_pruned: Arc::default(),
+        }
+    }
+
+    /// Counts it as ruled out, once, unless it has never been counted as considered.
+    pub(crate) fn prune(&self, count: &mut u64) {
+        if !self.is_shadow && !self.is_pruned.swap(true, Ordering::Relaxed) {
+            *count += 1;
         }
     }
 }

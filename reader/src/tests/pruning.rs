@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use logq_format::{RequestId, Timestamp, WriterId};
 
-use super::equivalence::lines;
+use super::cluster::{Troubles, cluster};
+use super::equivalence::{in_memory, lines};
 use super::expression::{expression, store};
 use crate::{Filter, Order, Query, Report, Row, Rows, Snapshot};
 
@@ -101,4 +102,30 @@ fn requests_are_those_of_the_records_and_cost_no_bodies() {
             }
         }
     }
+}
+
+/// Blocks that reach into several slices, and slices that are gone through several times, counted
+/// more often than they were considered.
+#[test]
+fn a_block_is_counted_as_ruled_out_once() {
+    let never = |_: &[u8]| false;
+    let nothing = |_: &Row<'_>| false;
+    let mut blocks = 0;
+    for seed in 0..40 {
+        let troubles = Troubles { twice: seed % 2 == 0, ..Troubles::default() };
+        let store = in_memory(&cluster(seed, troubles));
+        for order in [Order::Ascending, Order::Descending] {
+            let request = Some(vec![RequestId::from_bytes([0xEE; 16])]);
+            let filter = Filter { requests: request, ..Filter::default() };
+            let found = lines(&store, &Query { filter, order, ..Query::default() }).1.statistics;
+            assert_eq!(found.pruned_by_request, found.blocks, "seed {seed}, {order:?}");
+            let filter =
+                Filter { body: Some(&never), predicate: Some(&nothing), ..Filter::default() };
+            let found = lines(&store, &Query { filter, order, ..Query::default() }).1.statistics;
+            assert_eq!(found.pruned_by_text, found.blocks, "seed {seed}, {order:?}");
+            assert_eq!(found.spines_decoded, 0);
+            blocks += found.blocks;
+        }
+    }
+    assert!(blocks > 100);
 }

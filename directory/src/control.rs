@@ -17,6 +17,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use logq_format::{Id, Origin, Timestamp, WorkerId, WriterId};
 use nix::libc;
 
+use crate::fields::Fields;
 use crate::{Directory, boot_id};
 
 /// The name of the page.
@@ -257,27 +258,6 @@ fn unsealed(bytes: &[u8; ENTRY_LEN], magic: [u8; 8]) -> Option<Fields<'_>> {
     let (content, crc) = bytes.split_at(CRC_OFFSET);
     let is_intact = crc32c::crc32c(content).to_le_bytes() == crc;
     is_intact.then(|| content.strip_prefix(&magic[..]))?.map(|rest| Fields { rest })
-}
-
-/// The fields of an entry that have not been taken yet.
-struct Fields<'a> {
-    rest: &'a [u8],
-}
-
-impl Fields<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (field, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(*field)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | joining, pinging and creating take turns | [`DirectoryLock`] |
 //! | a writer is alive, and holds nothing back | [`Slot`], [`Presence`], [`Idle`], [`present_writers`] |
 //! | what writers tell each other and readers | [`ControlPage`], [`WriterEntry`], [`Place`] |
+//! | which segments are finished, and between which times | [`Catalogue`], [`Finished`], [`Stamp`] |
 //! | one process at a time rotates and deletes | [`ManagerLock`] |
 //! | what happens on the disk, as a seam for tests | [`Storage`], [`Disk`], [`Space`] |
 //! | clocks that nobody sets | [`boot_id`], [`monotonic_us`], [`suspended_us`] |
@@ -33,13 +34,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod catalogue;
 mod control;
 mod drafts;
 mod error;
+mod fields;
 mod lock;
 mod machine;
 mod presence;
 mod segment;
+mod stamp;
 mod storage;
 
 use std::ffi::OsStr;
@@ -48,12 +52,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use catalogue::{Catalogue, Finished};
 pub use control::{ControlPage, Place, WriterEntry};
 pub use error::DirectoryError;
 pub use lock::{DirectoryLock, ManagerLock, Slot};
 pub use machine::{boot_id, monotonic_us, suspended_us};
 pub use presence::{Idle, Presence, Present, present_writers};
 pub use segment::{Draft, NewSegment};
+pub use stamp::Stamp;
 pub use storage::{Disk, Space, Storage};
 
 use error::Context;

@@ -42,7 +42,7 @@ fn both(one: Coverage, mut other: Coverage) -> Coverage {
 
 fn coverage_of_store(segments: &[Segment]) -> Coverage {
     let first = segments.iter().find_map(first_time);
-    let ends: Vec<_> = segments.par_iter().rev().filter_map(End::of).collect();
+    let ends = ends(segments);
     let last = ends.iter().filter_map(|end| end.last).max();
     let rosters = || ends.iter().filter_map(|end| end.roster.as_ref());
     let holding = holders(rosters());
@@ -51,6 +51,39 @@ fn coverage_of_store(segments: &[Segment]) -> Coverage {
     }
     let watermark = holding.iter().map(|holder| holder.floor).min().unwrap_or(Timestamp::MAX);
     Coverage { first, last, watermark: Some(watermark), holding }
+}
+
+/// What the last blocks of the segments tell, those of the newest one first; all finished ones
+/// together as one.
+///
+/// Finished segments are not looked into, unless some writer has not left an older one: whether it
+/// may still live also depends on who had its slot later.
+fn ends(segments: &[Segment]) -> Vec<End> {
+    let (mut last, mut newest_finished, mut others) = (None, None, Vec::new());
+    for (index, segment) in segments.iter().enumerate() {
+        match segment.finished() {
+            Some(finished) => {
+                last = last.max(finished.times.map(|(_, last)| last));
+                newest_finished = Some(index);
+            }
+            None => others.push((index, segment)),
+        }
+    }
+    let others: Vec<_> = others
+        .into_par_iter()
+        .rev()
+        .filter_map(|(index, segment)| Some((index, End::of(segment)?)))
+        .collect();
+    let Some(newest_finished) = newest_finished else {
+        return others.into_iter().map(|(_, end)| end).collect();
+    };
+    if others.iter().any(|(index, end)| *index < newest_finished && end.is_held()) {
+        return segments.par_iter().rev().filter_map(End::of).collect();
+    }
+    let newer = others.partition_point(|(index, _)| *index > newest_finished);
+    let mut ends: Vec<_> = others.into_iter().map(|(_, end)| end).collect();
+    ends.insert(newer, End::of_finished(last));
+    ends
 }
 
 /// Who may still append to any of the segments, given the newest one first.
@@ -73,6 +106,9 @@ fn holders<'r>(rosters: impl Iterator<Item = &'r Roster>) -> Vec<Holder> {
 
 /// The earliest time among the first blocks of a segment.
 pub(crate) fn first_time(segment: &Segment) -> Option<Timestamp> {
+    if let Some(finished) = segment.finished() {
+        return finished.times.map(|(first, _)| first);
+    }
     let head = segment.head().ok()?;
     let mut hop = Hop::new(segment, head, head.start);
     let mut first = None;
@@ -116,6 +152,17 @@ struct Roster {
 }
 
 impl End {
+    /// What is known of segments that everyone has left, given the time of their latest record.
+    fn of_finished(last: Option<Timestamp>) -> Self {
+        let roster = Roster { is_claimed: true, ..Roster::unclaimed(0) };
+        Self { last, roster: Some(roster) }
+    }
+
+    /// Whether not everyone has said that it leaves.
+    fn is_held(&self) -> bool {
+        self.roster.as_ref().is_some_and(|roster| !roster.writers.is_empty())
+    }
+
     /// Looks back from the end of a segment to the last claims, and if there are none, not too far.
     fn of(segment: &Segment) -> Option<Self> {
         let head = segment.head().ok()?;

@@ -176,11 +176,7 @@ impl<'s> Ledger<'s> {
 
     /// The report.
     pub(crate) fn finish(mut self, coverage: Coverage) -> Report {
-        let order: BTreeMap<_, _> =
-            self.segments.iter().enumerate().map(|(index, s)| (s.path(), index)).collect();
-        self.gaps.sort_by_key(|gap| {
-            (order.get(gap.path.as_path()).copied(), gap.range.start, gap.range.end)
-        });
+        self.sort_gaps();
         // The same place as the hop and as the decoder see it, or as two slices see it.
         self.gaps.dedup_by(|later, first| {
             later.path == first.path && later.range.end <= first.range.end
@@ -203,6 +199,19 @@ impl<'s> Ledger<'s> {
             coverage,
             statistics: self.statistics,
         }
+    }
+
+    /// Sorts the gaps by their places.
+    fn sort_gaps(&mut self) {
+        // Most answers have none, and there may be thousands of segments.
+        if self.gaps.is_empty() {
+            return;
+        }
+        let segments = self.segments.iter().enumerate();
+        let order: BTreeMap<_, _> = segments.map(|(index, s)| (s.path(), index)).collect();
+        self.gaps.sort_by_key(|gap| {
+            (order.get(gap.path.as_path()).copied(), gap.range.start, gap.range.end)
+        });
     }
 
     /// The holes in the sequences of all writers that concern the times asked for.

@@ -1,13 +1,18 @@
 //! From paths to segments: what is a store, what is a segment, what is neither.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use logq_directory::{Catalogue, Finished, Stamp};
 use logq_format::{MAGIC, SEGMENT_EXTENSION, segment_number};
 
 use crate::error::OpenError;
-use crate::segment::Segment;
+use crate::segment::{Segment, Told};
 use crate::source::{Access, FileSource};
 
 /// Segments that stay open, so that deleting them does not disturb the reader. Systems commonly
@@ -29,9 +34,10 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
             check_is_segment(path, metadata.is_file())?;
             // Nobody knows whether a single file is still being written.
             let keep = segments.len() < OPEN_FILES_MAX;
-            let source = FileSource::open(path, Access::Read, keep)
-                .map_err(|source| refused(path, source))?;
-            segments.push(Segment::new(path.to_owned(), store, Box::new(source)));
+            let path = Arc::from(path);
+            let source = FileSource::open(&path, Access::Read, keep)
+                .map_err(|source| refused(&path, source))?;
+            segments.push(Segment::new(path, store, Box::new(source)));
         }
     }
     Ok(segments)
@@ -43,42 +49,57 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
 /// Before that their lengths are noted, the oldest one first, and up to there they tell who may still
 /// append: a writer joins the next segment before it leaves one, so each is found in one of them.
 ///
-/// A writer may go on in a segment that was created meanwhile; then all are opened again.
+/// A writer may go on in a segment that was created meanwhile; then all are opened again. Finished
+/// ones are not opened before they are read.
 fn open_directory(
     directory: &Path,
     store: usize,
     segments: &mut Vec<Segment>,
 ) -> Result<(), OpenError> {
-    let mut listed = list(directory)?;
-    let mut opened = open_listed(&listed, store, segments)?;
+    let mut listing = Listing::of(directory)?;
+    let mut opened = open_listed(&listing, store, segments)?;
     for _ in 1..ATTEMPTS {
-        let again = list(directory)?;
-        if again.last() == listed.last() {
+        if listing.holds() {
             break;
         }
-        listed = again;
-        opened = open_listed(&listed, store, segments)?;
+        let again = Listing::of(directory)?;
+        if again.newest() == listing.newest() {
+            break;
+        }
+        listing = again;
+        opened = open_listed(&listing, store, segments)?;
     }
-    segments.extend(opened.into_iter().rev());
+    opened.reverse();
+    segments.append(&mut opened);
     Ok(())
 }
 
 fn open_listed(
-    listed: &[PathBuf],
+    listing: &Listing<'_>,
     store: usize,
     before: &[Segment],
 ) -> Result<Vec<Segment>, OpenError> {
-    let len = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+    let listed = &listing.segments;
+    let len = |listed: &Listed| match listed.told {
+        Some(told) => told.finished.len,
+        None => fs::metadata(&listed.path).map_or(0, |found| found.len()),
+    };
     let lens: Vec<u64> = listed.iter().map(len).collect();
-    let mut opened = Vec::new();
-    for ((index, path), len) in listed.iter().enumerate().zip(lens).rev() {
+    let mut opened = Vec::with_capacity(listed.len());
+    for ((index, Listed { path, told }), len) in listed.iter().enumerate().zip(lens).rev() {
         let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
         // The oldest ones are those that are deleted next.
         let keep = before.len() + index < OPEN_FILES_MAX;
-        match FileSource::open(path, access, keep) {
+        let source = match told {
+            Some(Told { finished, is_certain: true }) => {
+                Ok(FileSource::later(path, finished.inode, len, keep))
+            }
+            _ => FileSource::open(path, access, keep),
+        };
+        match source {
             Ok(source) => {
-                let segment = Segment::new(path.clone(), store, Box::new(source));
-                opened.push(segment.with_len_before(len));
+                let segment = Segment::new(Arc::clone(path), store, Box::new(source));
+                opened.push(segment.with_len_before(len).with_told(*told));
             }
             // Retention has deleted it in this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -86,6 +107,78 @@ fn open_listed(
         }
     }
     Ok(opened)
+}
+
+/// The segments of a store at one moment.
+#[derive(Debug)]
+pub(crate) struct Listing<'d> {
+    directory: &'d Path,
+    /// What tells whether they are still the same.
+    stamp: Option<Stamp>,
+    /// In the order of their numbers.
+    segments: Vec<Listed>,
+}
+
+/// A segment of a store.
+#[derive(Debug)]
+struct Listed {
+    path: Arc<Path>,
+    /// What the catalogue says of it.
+    told: Option<Told>,
+}
+
+impl<'d> Listing<'d> {
+    /// The segments in a directory. Where the catalogue says which these are, the directory itself
+    /// is not listed; where it is of another state of the directory, finished segments are examined.
+    pub(crate) fn of(directory: &'d Path) -> Result<Self, OpenError> {
+        let catalogue = Catalogue::read(directory);
+        let stamp = Stamp::of(directory).map_err(|source| refused(directory, source))?;
+        if let Some(catalogue) = catalogue.as_ref().filter(|catalogue| catalogue.is_of(stamp)) {
+            // Names without separators, perhaps thousands: what joining paths looks for is not there.
+            let mut path = directory.join("").into_os_string().into_vec();
+            let prefix = path.len();
+            let listed = |(name, finished): (&str, Option<&Finished>)| {
+                path.truncate(prefix);
+                path.extend_from_slice(name.as_bytes());
+                let told = finished.map(|finished| Told { finished: *finished, is_certain: true });
+                Listed { path: Path::new(OsStr::from_bytes(&path)).into(), told }
+            };
+            let segments = catalogue.segments().map(listed).collect();
+            return Ok(Self { directory, stamp, segments });
+        }
+        let paths = list(directory)?;
+        let listed = |path: PathBuf| {
+            let told = catalogue.as_ref().and_then(|catalogue| told(catalogue, &path));
+            Listed { path: path.into(), told }
+        };
+        let segments = paths.into_iter().map(listed).collect();
+        Ok(Self { directory, stamp, segments })
+    }
+
+    /// Whether these are certainly all segments there are.
+    fn holds(&self) -> bool {
+        self.stamp.is_some() && Stamp::of(self.directory).is_ok_and(|now| now == self.stamp)
+    }
+
+    /// The segments that are certainly finished, with their inodes.
+    pub(crate) fn finished(&self) -> impl Iterator<Item = (&Path, u64)> {
+        self.segments.iter().filter_map(|listed| match listed.told {
+            Some(Told { finished, is_certain: true }) => Some((&*listed.path, finished.inode)),
+            _ => None,
+        })
+    }
+
+    fn newest(&self) -> Option<&Path> {
+        self.segments.last().map(|listed| listed.path.as_ref())
+    }
+}
+
+/// What a catalogue says of the segment at `path`, if that has the length.
+fn told(catalogue: &Catalogue, path: &Path) -> Option<Told> {
+    let finished = *catalogue.finished(path.file_name()?.to_str()?)?;
+    let found = fs::symlink_metadata(path).ok()?;
+    let is_it = found.is_file() && found.len() == finished.len;
+    is_it.then(|| Told { finished, is_certain: found.ino() == finished.inode })
 }
 
 /// The segments in a directory, in the order of their numbers.
@@ -112,9 +205,10 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<PathBuf>, OpenError> {
 }
 
 /// Whether a store without any segment may hold a file of this name: its lock files, its control
-/// page, a segment being created.
+/// page, its catalogue, a segment being created.
 fn is_part_of_store(name: &str) -> bool {
-    name.starts_with('.') || matches!(name, "writers.lock" | "manager.lock" | "control")
+    name.starts_with('.')
+        || matches!(name, "writers.lock" | "manager.lock" | "control" | "catalogue")
 }
 
 /// Refuses a path that leads to no segment.

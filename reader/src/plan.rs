@@ -71,8 +71,11 @@ pub(crate) fn is_large<'b>(blocks: impl IntoIterator<Item = &'b BlockRef>) -> bo
 pub(crate) struct Plan<'s, 'q> {
     segments: &'s [Segment],
     resume: &'s Resume,
-    /// One for each stretch.
-    strands: Vec<Strand<'s>>,
+    /// One for each stretch, unless nothing is to be met in it: most segments of a large store have no
+    /// part in an answer.
+    strands: Vec<Option<Box<Strand<'s>>>>,
+    /// Those that have not ended.
+    walking: Vec<usize>,
     wanted: &'s Wanted<'q>,
     timeline: Timeline,
     span: Span,
@@ -100,20 +103,21 @@ impl<'s, 'q> Plan<'s, 'q> {
         let strand = |stretch: &Stretch| {
             let (since, until) = resume.times(stretch, query);
             let segment = segments.get(stretch.segment)?;
-            let strand = Strand::new(segment, timeline, since, until);
-            Some(match segment.is_outside(since, until) {
-                true => strand.left_out(),
-                false => strand.within(stretch.range.clone()),
-            })
+            let strand = || Strand::new(segment, timeline, since, until);
+            let meets = !segment.is_outside(since, until);
+            meets.then(|| Box::new(strand().within(stretch.range.clone())))
         };
         let asked = if span.is_empty() { &[] } else { resume.stretches.as_slice() };
-        let strands = asked.iter().filter_map(strand).collect();
+        let strands: Vec<_> = asked.iter().map(strand).collect();
+        let walking =
+            (0..strands.len()).filter(|i| matches!(strands.get(*i), Some(Some(_)))).collect();
         let (upcoming, open, at) = (BinaryHeap::new(), Vec::new(), span.from);
         let stop = query.stop;
         let mut plan = Self {
             segments,
             resume,
             strands,
+            walking,
             wanted,
             timeline,
             span,
@@ -134,7 +138,8 @@ impl<'s, 'q> Plan<'s, 'q> {
         // the next one.
         for (index, pair) in self.resume.stretches.windows(2).enumerate() {
             let [stretch, next] = pair else { continue };
-            let is_left = self.strands.get(index).is_some_and(Strand::is_left_early);
+            let strand = self.strands.get(index).and_then(Option::as_deref);
+            let is_left = strand.is_some_and(Strand::is_left_early);
             if stretch.segment == next.segment && is_left {
                 self.ledger.in_pieces(stretch.segment);
             }
@@ -178,13 +183,16 @@ impl<'s, 'q> Plan<'s, 'q> {
 
     /// The strand that is furthest behind, with its bound.
     fn lowest(&self) -> Option<(i64, usize)> {
-        let bounds = self.strands.iter().enumerate();
-        bounds.filter_map(|(index, strand)| Some((strand.bound()?, index))).min()
+        let bound = |index: &usize| Some((self.strands.get(*index)?.as_ref()?.bound()?, *index));
+        self.walking.iter().filter_map(bound).min()
     }
 
     fn advance(&mut self, index: usize) {
-        if let Some(strand) = self.strands.get_mut(index) {
+        if let Some(Some(strand)) = self.strands.get_mut(index) {
             let advance = strand.advance();
+            if strand.bound().is_none() {
+                self.walking.retain(|walking| *walking != index);
+            }
             self.note(index, advance);
         }
     }
@@ -192,9 +200,9 @@ impl<'s, 'q> Plan<'s, 'q> {
     /// Takes the first step of every strand: no slice can be made before.
     fn prime(&mut self) {
         let mut strands = std::mem::take(&mut self.strands);
-        let has_begun = |(_, strand): &(usize, &mut Strand<'_>)| strand.bound().is_none();
+        let new = strands.iter_mut().enumerate();
         let mut new: Vec<_> =
-            strands.iter_mut().enumerate().filter(|new| !has_begun(new)).collect();
+            new.filter_map(|(index, strand)| Some((index, strand.as_deref_mut()?))).collect();
         for chunk in new.chunks_mut(PRIME_SEGMENTS) {
             let advances: Vec<_> = if let [(_, strand)] = chunk {
                 vec![strand.advance()]
@@ -206,6 +214,10 @@ impl<'s, 'q> Plan<'s, 'q> {
             }
         }
         self.strands = strands;
+        let strands = &self.strands;
+        let goes_on =
+            |index: &usize| matches!(strands.get(*index), Some(Some(s)) if s.bound().is_some());
+        self.walking.retain(goes_on);
     }
 
     fn note(&mut self, strand: usize, mut advance: Advance) {

@@ -1,8 +1,9 @@
 //! One segment of a snapshot: its bytes, and what its first bytes tell about the rest.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
+use logq_directory::Finished;
 use logq_format::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, DecodeError, Dictionary, FILE_HEADER_LEN, FileHeader,
     GapCause, Id, StoredBlock, SyncMarker, Timestamp, decode_dictionary, recover_marker,
@@ -18,15 +19,18 @@ const RECOVERY_BYTES: u64 = 1 << 20;
 /// One segment of a snapshot.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    path: PathBuf,
+    path: Arc<Path>,
     /// The store it belongs to: writers go on from segment to segment of one store.
     store: usize,
     source: Box<dyn Fetch>,
     /// Its length a moment before the snapshot, if that is known.
     len_before: Option<u64>,
-    head: OnceLock<Result<Head, Cause>>,
+    /// Boxed because most segments of a large store are not looked into.
+    head: OnceLock<Box<Result<Head, Cause>>>,
     /// Told by whoever has looked at the end of it.
     extent: OnceLock<Extent>,
+    /// What a catalogue says of it.
+    told: Option<Told>,
     /// Blocks were left out of it on purpose: jumps in sequences mean nothing.
     is_selection: bool,
 }
@@ -51,10 +55,46 @@ pub(crate) struct Extent {
     pub(crate) to: Option<Timestamp>,
 }
 
+/// What a catalogue says of a segment of this name and length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) finished: Finished,
+    /// Whether it is about this file for certain; otherwise its header has to have the identity.
+    pub(crate) is_certain: bool,
+}
+
+impl Extent {
+    fn of(finished: &Finished) -> Self {
+        let (from, to) = finished.times.unwrap_or((Timestamp::MAX, Timestamp::MIN));
+        Self { from: Some(from), to: Some(to) }
+    }
+}
+
 impl Segment {
-    pub(crate) fn new(path: PathBuf, store: usize, source: Box<dyn Fetch>) -> Self {
-        let (len_before, head, extent) = (None, OnceLock::new(), OnceLock::new());
-        Self { path, store, source, len_before, head, extent, is_selection: false }
+    pub(crate) fn new(path: impl Into<Arc<Path>>, store: usize, source: Box<dyn Fetch>) -> Self {
+        let (path, len_before, told) = (path.into(), None, None);
+        let (head, extent) = (OnceLock::new(), OnceLock::new());
+        Self { path, store, source, len_before, head, extent, told, is_selection: false }
+    }
+
+    /// The same segment, of which a catalogue says this.
+    pub(crate) fn with_told(self, told: Option<Told>) -> Self {
+        let extent = match told {
+            Some(told) if told.is_certain => OnceLock::from(Extent::of(&told.finished)),
+            _ => self.extent,
+        };
+        Self { told, extent, ..self }
+    }
+
+    /// What is known of it, if nobody appends to it any more. May cost a look at its header.
+    pub(crate) fn finished(&self) -> Option<&Finished> {
+        let told = self.told.as_ref()?;
+        let is_it = || self.identity().is_some_and(|(_, file)| file == told.finished.file);
+        if !told.is_certain && !is_it() {
+            return None;
+        }
+        self.tell_extent(Extent::of(&told.finished));
+        Some(&told.finished)
     }
 
     /// The same segment, which had this length a moment before.
@@ -64,7 +104,7 @@ impl Segment {
 
     /// The same segment, whose first bytes have been read before.
     pub(crate) fn with_head(self, head: Result<Head, Cause>) -> Self {
-        Self { head: OnceLock::from(head), ..self }
+        Self { head: OnceLock::from(Box::new(head)), ..self }
     }
 
     /// Tells between which times all of its records lie.
@@ -127,7 +167,7 @@ impl Segment {
 
     /// What the first bytes tell; read once. An error concerns the whole segment.
     pub(crate) fn head(&self) -> Result<&Head, &Cause> {
-        self.head.get_or_init(|| self.read_head()).as_ref()
+        self.head.get_or_init(|| Box::new(self.read_head())).as_ref().as_ref()
     }
 
     fn read_head(&self) -> Result<Head, Cause> {

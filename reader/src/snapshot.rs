@@ -78,8 +78,8 @@ impl Snapshot {
         segments: impl IntoIterator<Item = (impl Into<PathBuf>, Box<dyn Source>)>,
     ) -> Self {
         let segments = segments.into_iter();
-        let segments =
-            segments.map(|(name, source)| Segment::new(name.into(), 0, Box::new(Given(source))));
+        let segments = segments
+            .map(|(name, source)| Segment::new(name.into() as PathBuf, 0, Box::new(Given(source))));
         Self::of_segments(segments.collect())
     }
 

@@ -80,11 +80,6 @@ impl<'s> Strand<'s> {
         Self { range, ..self }
     }
 
-    /// The same walk where there is nothing to be met: it has ended.
-    pub(crate) fn left_out(self) -> Self {
-        Self { state: State::Done, ..self }
-    }
-
     /// Whether the walk has ended before the end of its range.
     pub(crate) fn is_left_early(&self) -> bool {
         self.is_left_early

@@ -1,5 +1,6 @@
 //! Tests of the whole reader.
 
+mod catalogue;
 mod cluster;
 mod cursors;
 mod damage;

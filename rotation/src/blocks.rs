@@ -54,12 +54,19 @@ pub(crate) struct Blocks<'a> {
     end: u64,
     window_start: u64,
     window: Vec<u8>,
+    window_len: u64,
 }
 
 impl<'a> Blocks<'a> {
     pub(crate) fn new(segment: Segment<'a>, range: Range<u64>) -> Self {
         let (scan, end) = (Scan::new(segment.marker, range.clone()), range.end);
-        Self { segment, scan, end, window_start: 0, window: Vec::new() }
+        let (window_start, window, window_len) = (0, Vec::new(), WINDOW_LEN);
+        Self { segment, scan, end, window_start, window, window_len }
+    }
+
+    /// Reads so many bytes at once.
+    pub(crate) fn with_window(self, window_len: u64) -> Self {
+        Self { window_len, ..self }
     }
 
     /// The next block or gap; `None` at the end.
@@ -93,7 +100,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn fill(&mut self, range: Range<u64>) -> io::Result<()> {
-        let end = range.end.max(range.start + WINDOW_LEN).min(self.end);
+        let end = range.end.max(range.start + self.window_len).min(self.end);
         self.window = self.segment.read(range.start..end)?;
         self.window_start = range.start;
         // Segments are never cut off; somebody did it all the same.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use logq_directory::{Directory, DirectoryError, ManagerLock, Storage};
 
+use crate::catalogue::Cataloguer;
 use crate::clock::Clock;
 use crate::event::{Event, OpenError};
 use crate::options::{Limits, ManagerOptions};
@@ -47,6 +48,7 @@ pub(crate) struct Keeper {
     lock: ManagerLock,
     rotation: Rotation,
     sweep: Sweep,
+    cataloguer: Cataloguer,
     /// A full segment that the last pass could not do anything about, such as on a full disk.
     stuck: Option<PathBuf>,
 }
@@ -69,6 +71,7 @@ impl Keeper {
             lock,
             rotation: Rotation::default(),
             sweep: Sweep::default(),
+            cataloguer: Cataloguer::default(),
             stuck: None,
         };
         keeper.remove_abandoned_drafts(host);
@@ -114,6 +117,9 @@ impl Keeper {
                 self.remove_abandoned_drafts(host);
             }
             Err(error) => host.tell(Event::error(error)),
+        }
+        if !host.is_closed() {
+            self.cataloguer.run(&self.site, host);
         }
     }
 

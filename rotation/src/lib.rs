@@ -88,11 +88,13 @@
 
 mod age;
 mod blocks;
+mod catalogue;
 mod clock;
 mod event;
 mod keeper;
 mod learn;
 mod manager;
+mod members;
 mod options;
 mod policy;
 mod retention;

@@ -3,13 +3,14 @@
 //! A bulk writer fills segments of its own, which nobody sees until they are complete. So it may
 //! take records in any order, and the claims in its pings are exact in both directions.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use logq_directory::{Directory, DirectoryError, Draft, NewSegment, SegmentFile};
+use logq_directory::{Directory, DirectoryError, Draft, Finished, NewSegment, SegmentFile};
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, BlockHeader, Claims, Compressor, Dictionary, Origin,
     PushError, Record, SyncMarker, Timestamp, WorkerId,
@@ -138,6 +139,8 @@ pub struct BulkWriter {
     dictionary: Option<Dictionary>,
     trained: bool,
     segment: Option<Output>,
+    /// What the catalogue is to say of the segments published.
+    finished: BTreeMap<String, Finished>,
     summary: BulkSummary,
 }
 
@@ -164,6 +167,7 @@ impl BulkWriter {
             dictionary: None,
             trained: options.dictionary_bytes == 0 || !options.compression,
             segment: None,
+            finished: BTreeMap::new(),
             summary: BulkSummary::default(),
             options,
         })
@@ -223,7 +227,21 @@ impl BulkWriter {
             self.write_full()?;
         }
         self.publish()?;
+        self.catalogue()?;
         Ok(std::mem::take(&mut self.summary))
+    }
+
+    /// Tells readers between which times the records of the segments lie.
+    fn catalogue(&self) -> Result<(), BulkError> {
+        if self.finished.is_empty() {
+            return Ok(());
+        }
+        self.directory.settle();
+        let lock = self.directory.lock()?;
+        // A segment that somebody has joined meanwhile is longer than it was. That nothing could be
+        // told costs readers time and loses nothing.
+        let _ = self.directory.write_catalogue(&lock, &self.finished);
+        Ok(())
     }
 
     fn write_full(&mut self) -> Result<(), BulkError> {
@@ -259,10 +277,14 @@ impl BulkWriter {
 
     fn publish(&mut self) -> Result<(), BulkError> {
         let Some(output) = self.segment.take() else { return Ok(()) };
-        let (draft, len) = output.complete().map_err(|source| self.write_error(source))?;
+        let (draft, finished) = output.complete().map_err(|source| self.write_error(source))?;
         let lock = self.directory.lock()?;
-        self.summary.segments.push(draft.publish(&lock)?);
-        self.summary.bytes += len;
+        let published = draft.publish(&lock)?;
+        if let Some(name) = published.path.file_name() {
+            self.finished.insert(name.to_string_lossy().into_owned(), finished);
+        }
+        self.summary.segments.push(published);
+        self.summary.bytes += finished.len;
         Ok(())
     }
 
@@ -281,8 +303,9 @@ struct Output {
     offset: u64,
     now: Timestamp,
     pings: Vec<Ping>,
-    /// The earliest time of the blocks since the last ping.
+    /// The earliest time of the blocks since the last ping, and that of all.
     earliest: Option<Timestamp>,
+    first: Option<Timestamp>,
 }
 
 /// A ping whose watermark is filled in when all later blocks are known.
@@ -317,6 +340,7 @@ impl Output {
             now: Timestamp::MIN,
             pings: Vec::new(),
             earliest: None,
+            first: None,
         };
         output.ping()?;
         Ok(output)
@@ -328,7 +352,9 @@ impl Output {
         for block in blocks {
             if let Ok(header) = BlockHeader::decode(&block, self.encoding.marker) {
                 self.now = self.now.max(header.max);
-                self.earliest = Some(self.earliest.map_or(header.min, |t| t.min(header.min)));
+                let earlier = |time: Timestamp| time.min(header.min);
+                self.earliest = Some(self.earliest.map_or(header.min, earlier));
+                self.first = Some(self.first.map_or(header.min, earlier));
             }
             self.write(&block)?;
             let last = self.pings.last().map_or(0, |ping| ping.offset);
@@ -373,7 +399,7 @@ impl Output {
 
     /// States in each ping the earliest time behind it. Nobody has seen the file yet, so nothing
     /// that anyone relies on changes.
-    fn complete(mut self) -> io::Result<(Draft, u64)> {
+    fn complete(mut self) -> io::Result<(Draft, Finished)> {
         self.ping()?;
         self.file.flush()?;
         // Whoever appends to the segment later, appends nothing earlier than this.
@@ -384,7 +410,13 @@ impl Output {
             let block = encode_ping(&ping.claims, self.encoding.origin, self.encoding.marker);
             self.draft.file().write_all_at(&block, ping.offset)?;
         }
-        Ok((self.draft, self.offset))
+        let finished = Finished {
+            file: self.draft.header().file,
+            inode: self.draft.file().metadata()?.ino(),
+            len: self.offset,
+            times: self.first.map(|first| (first, self.now)),
+        };
+        Ok((self.draft, finished))
     }
 }
 

@@ -139,6 +139,12 @@ impl Segment {
             && let Some(opened) = Opened::new(&existing)?
             && opened.admits(joining)
         {
+            if directory.newest()?.is_none_or(|newest| newest.path != opened.path) {
+                // It may be one that readers take for finished.
+                let forgotten = directory.forget_catalogue(&lock);
+                let (operation, path) = ("go on in", opened.path.clone());
+                forgotten.map_err(|source| OpenError::Segment { operation, path, source })?;
+            }
             return Self::enter(directory, &lock, opened, joining);
         }
         Self::create(directory, &lock, joining)

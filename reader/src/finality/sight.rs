@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use logq_directory::{Directory, Place, Present, WriterEntry, boot_id, present_writers};
-use logq_format::Id;
+use logq_format::{Id, segment_number};
+
+use crate::listing::Listing;
 
 /// How often the look is repeated where a writer joins or moves on meanwhile, and after what pause.
 const ATTEMPTS: usize = 4;
@@ -183,7 +185,17 @@ impl Manned {
     ///
     /// [`io::ErrorKind::WouldBlock`] if that does not end.
     fn all(directory: &Directory) -> io::Result<Vec<Self>> {
+        // Finished segments have nobody. Who has joined one since has made it longer; who is about to
+        // holds a slot without being in any segment, and the look is repeated.
+        let listing = Listing::of(directory.path()).map_err(io::Error::other)?;
         let (mut asked, mut found) = (BTreeSet::new(), Vec::new());
+        let device = std::fs::metadata(directory.path())?.dev();
+        for (path, inode) in listing.finished() {
+            let number = path.file_name().and_then(|name| segment_number(name.to_str()?));
+            let (number, identity) = (number.unwrap_or(0), (device, inode));
+            found.push(Self { number, identity, present: Vec::new() });
+            asked.insert(path.to_path_buf());
+        }
         for _ in 0..LISTINGS_MAX {
             let mut listed = directory.segments().map_err(io::Error::other)?;
             listed.retain(|segment| !asked.contains(&segment.path));

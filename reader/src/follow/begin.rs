@@ -1,6 +1,8 @@
 //! The beginning: from which place on, and what is there already.
 
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -235,12 +237,13 @@ impl Follow<'_> {
                     continue;
                 }
                 let keep = segments.len() < OPEN_FILES_MAX;
-                match FileSource::open(path, Access::Map, keep) {
+                let path: Arc<Path> = path.as_path().into();
+                match FileSource::open(&path, Access::Map, keep) {
                     Ok(source) => {
-                        segments.push(Segment::new(path.clone(), index, Box::new(source)));
+                        segments.push(Segment::new(Arc::clone(&path), index, Box::new(source)));
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(refused(path, error).into()),
+                    Err(error) => return Err(refused(&path, error).into()),
                 }
             }
         }

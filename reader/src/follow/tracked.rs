@@ -111,8 +111,9 @@ impl Tracked {
 
     /// The segment as far as it is considered.
     pub(super) fn segment(&self) -> Segment {
-        let source = FileSource::of(&self.path, self.file.clone(), self.identity, self.len);
-        let segment = Segment::new(self.path.clone(), self.store, Box::new(source));
+        let path = Arc::from(self.path.as_path());
+        let source = FileSource::of(&path, self.file.clone(), self.identity, self.len);
+        let segment = Segment::new(path, self.store, Box::new(source));
         match &self.head {
             Some(head) => segment.with_head(Ok(head.clone())),
             None => segment,

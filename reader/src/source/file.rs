@@ -4,8 +4,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use super::{Ahead, Bytes, Fetch, map};
 use crate::report::Cause;
@@ -25,12 +25,14 @@ const SMALL_BYTES: u64 = 16 << 10;
 /// A segment in a file.
 #[derive(Debug)]
 pub(crate) struct FileSource {
-    path: PathBuf,
+    path: Arc<Path>,
     len: u64,
     /// Device and inode: what the path must still lead to when the file is opened again.
-    identity: (u64, u64),
-    /// The open file, unless there are too many of them.
-    file: Option<Arc<File>>,
+    identity: Identity,
+    /// The open file, once there is one, unless there are too many of them.
+    file: OnceLock<Arc<File>>,
+    /// Whether a file that is opened stays open.
+    keep: bool,
     access: Access,
 }
 
@@ -39,25 +41,37 @@ impl FileSource {
     ///
     /// With `keep` it stays open, so that it can be read even after it was deleted; without, it is
     /// opened again whenever it is read.
-    pub(crate) fn open(path: &Path, access: Access, keep: bool) -> io::Result<Self> {
+    pub(crate) fn open(path: &Arc<Path>, access: Access, keep: bool) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let (len, identity) = (metadata.len(), identity(&metadata));
-        Ok(Self {
-            path: path.to_owned(),
-            len,
-            identity,
-            file: keep.then(|| Arc::new(file)),
-            access,
-        })
+        let (len, identity) = (metadata.len(), Identity::of(&metadata));
+        let path = Arc::clone(path);
+        let file = keep.then(|| Arc::new(file)).map_or_else(OnceLock::new, OnceLock::from);
+        Ok(Self { path, len, identity, file, keep, access })
+    }
+
+    /// A file that nobody writes to any more, of which inode and length are known: it is opened when
+    /// it is read first, and with `keep` stays open from then on.
+    pub(crate) fn later(path: &Arc<Path>, inode: u64, len: u64, keep: bool) -> Self {
+        let (path, file, access) = (Arc::clone(path), OnceLock::new(), Access::Map);
+        let identity = Identity { device: None, inode };
+        Self { path, len, identity, file, keep, access }
     }
 
     /// A file that was open already and of which `len` bytes are to be seen, by positioned reads.
-    pub(crate) fn of(path: &Path, file: Option<Arc<File>>, identity: (u64, u64), len: u64) -> Self {
-        Self { path: path.to_owned(), len, identity, file, access: Access::Read }
+    pub(crate) fn of(
+        path: &Arc<Path>,
+        file: Option<Arc<File>>,
+        identity: (u64, u64),
+        len: u64,
+    ) -> Self {
+        let (path, access) = (Arc::clone(path), Access::Read);
+        let identity = Identity { device: Some(identity.0), inode: identity.1 };
+        let file = file.map_or_else(OnceLock::new, OnceLock::from);
+        Self { path, len, identity, file, keep: false, access }
     }
 
     fn reopen(&self) -> Result<File, Cause> {
@@ -66,7 +80,7 @@ impl FileSource {
             _ => unreadable(&error),
         })?;
         let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-        if identity(&metadata) == self.identity { Ok(file) } else { Err(Cause::Vanished) }
+        if self.identity.is_of(&metadata) { Ok(file) } else { Err(Cause::Vanished) }
     }
 
     fn read_from(
@@ -91,6 +105,25 @@ impl FileSource {
     }
 }
 
+/// What tells a file from another one of the same name, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+struct Identity {
+    /// On some file systems of several layers, files and their directory are on different devices.
+    device: Option<u64>,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: Some(metadata.dev()), inode: metadata.ino() }
+    }
+
+    fn is_of(self, metadata: &Metadata) -> bool {
+        let is_there = self.device.is_none_or(|device| device == metadata.dev());
+        is_there && self.inode == metadata.ino()
+    }
+}
+
 impl Fetch for FileSource {
     fn len(&self) -> u64 {
         self.len
@@ -98,8 +131,12 @@ impl Fetch for FileSource {
 
     fn read(&self, range: Range<u64>, buffer: Vec<u8>) -> Result<Bytes<'_>, Cause> {
         let range = range.start..range.end.min(self.len);
-        let bytes = match &self.file {
+        let bytes = match self.file.get() {
             Some(file) => self.read_from(file, range, buffer),
+            None if self.keep => {
+                let opened = Arc::new(self.reopen()?);
+                self.read_from(self.file.get_or_init(|| opened), range, buffer)
+            }
             None => self.read_from(&self.reopen()?, range, buffer),
         };
         bytes.map_err(|error| unreadable(&error))
@@ -167,7 +204,7 @@ mod tests {
     #[test]
     fn both_ways_of_access_see_the_same_and_notice_truncation() {
         let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("segment");
+        let path: Arc<Path> = scratch.path().join("segment").into();
         let bytes: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
         for (access, keep) in
             [(Access::Read, true), (Access::Read, false), (Access::Map, true), (Access::Map, false)]
@@ -185,13 +222,18 @@ mod tests {
     #[test]
     fn an_open_file_outlives_its_name_and_a_closed_one_is_recognized() {
         let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("segment");
+        let path: Arc<Path> = scratch.path().join("segment").into();
         std::fs::write(&path, "old").unwrap();
         let kept = FileSource::open(&path, Access::Read, true).unwrap();
         let closed = FileSource::open(&path, Access::Read, false).unwrap();
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        let [later, too_late] = [(); 2].map(|()| FileSource::later(&path, inode, 3, true));
+        assert_eq!(&later.read(0..1, Vec::new()).unwrap()[..], b"o");
         std::fs::write(scratch.path().join("other"), "new").unwrap();
         std::fs::rename(scratch.path().join("other"), &path).unwrap();
         assert_eq!(&kept.read(0..3, Vec::new()).unwrap()[..], b"old");
+        assert_eq!(&later.read(0..3, Vec::new()).unwrap()[..], b"old", "it was opened before");
+        assert_eq!(too_late.read(0..3, Vec::new()).unwrap_err(), Cause::Vanished);
         assert_eq!(closed.read(0..3, Vec::new()).unwrap_err(), Cause::Vanished);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(closed.read(0..3, Vec::new()).unwrap_err(), Cause::Vanished);

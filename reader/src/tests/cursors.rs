@@ -275,7 +275,7 @@ fn cursors_of_other_stores_and_orders_are_refused() {
         let segments = stores.iter().enumerate().flat_map(|(store, segments)| {
             segments.iter().map(move |(_, bytes)| {
                 let bytes: Arc<[u8]> = Arc::from(bytes.as_slice());
-                crate::segment::Segment::new("".into(), store, Box::new(bytes))
+                crate::segment::Segment::new(std::path::Path::new(""), store, Box::new(bytes))
             })
         });
         Snapshot::of_segments(segments.collect())

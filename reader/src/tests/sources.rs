@@ -18,7 +18,7 @@ use crate::source::{Access, Fetch, FileSource};
 use crate::{OpenError, Order, Query, Snapshot};
 
 /// Writes segments to a new directory, in reverse, so that its order tells nothing.
-fn store(segments: &[(u64, Vec<u8>)]) -> TempDir {
+pub(super) fn store(segments: &[(u64, Vec<u8>)]) -> TempDir {
     let scratch = tempfile::tempdir().unwrap();
     for (number, bytes) in segments.iter().rev() {
         let name = logq_format::segment_name(*number, super::cluster::time(0));
@@ -27,7 +27,7 @@ fn store(segments: &[(u64, Vec<u8>)]) -> TempDir {
     scratch
 }
 
-fn paths(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn paths(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> =
         fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -37,8 +37,9 @@ fn paths(directory: &Path) -> Vec<PathBuf> {
 /// A snapshot of files that are read in this way.
 fn by(directory: &Path, access: Access, keep: bool) -> Snapshot {
     let open = |path: &PathBuf| {
-        let source = FileSource::open(path, access, keep).unwrap();
-        Segment::new(path.clone(), 0, Box::new(source))
+        let path: Arc<Path> = path.as_path().into();
+        let source = FileSource::open(&path, access, keep).unwrap();
+        Segment::new(path, 0, Box::new(source))
     };
     Snapshot::of_segments(paths(directory).iter().map(open).collect())
 }

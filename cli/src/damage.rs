@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use logq_format::{Origin, Timestamp, WorkerId};
-use logq_reader::{Gap, Missing, Report};
+use logq_format::{GapCause, Origin, Timestamp, WorkerId};
+use logq_reader::{Cause, Gap, Missing, Report};
 use serde_json::{Value, json};
 
 use crate::output::escape;
@@ -22,7 +22,11 @@ pub(crate) fn page(report: &Report) -> String {
     }
     for gap in &report.unfinished {
         let (path, range) = (gap.path.display(), &gap.range);
-        let text = format!("{path}: bytes {} to {}: {}", range.start, range.end, gap.cause);
+        let again = match gap.cause {
+            Cause::Damaged(GapCause::Torn) => " and was written again",
+            _ => "",
+        };
+        let text = format!("{path}: bytes {} to {}: {}{again}", range.start, range.end, gap.cause);
         line(&mut page, "unfinished", &text);
     }
     if report.lost_records > 0 {

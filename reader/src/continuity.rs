@@ -55,6 +55,12 @@ impl Continuity {
         self.add(run);
     }
 
+    /// Whether all of these numbers have been seen.
+    pub(crate) fn has(&self, numbers: &Range<u64>) -> bool {
+        let holds = |run: &Run| run.start <= numbers.start && numbers.end <= run.end;
+        !self.is_sparse && self.runs.iter().any(holds)
+    }
+
     /// Adds what was seen of the same writer elsewhere.
     pub(crate) fn append(&mut self, other: Self) {
         self.is_sparse |= other.is_sparse;

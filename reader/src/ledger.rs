@@ -181,9 +181,12 @@ impl<'s> Ledger<'s> {
         self.gaps.dedup_by(|later, first| {
             later.path == first.path && later.range.end <= first.range.end
         });
-        let (unfinished, mut gaps): (Vec<_>, Vec<_>) = std::mem::take(&mut self.gaps)
-            .into_iter()
-            .partition(|gap| gap.cause == Cause::Damaged(GapCause::Unfinished));
+        let (unfinished, mut gaps): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.gaps).into_iter().partition(|gap| match gap.cause {
+                Cause::Damaged(GapCause::Unfinished) => true,
+                Cause::Damaged(GapCause::Torn) => self.is_written_again(gap),
+                _ => false,
+            });
         self.gaps_omitted += gaps.len().saturating_sub(GAPS_MAX) as u64;
         gaps.truncate(GAPS_MAX);
         self.statistics.segments_read = self.seen.iter().filter(|seen| seen.any).count() as u64;
@@ -212,6 +215,19 @@ impl<'s> Ledger<'s> {
         self.gaps.sort_by_key(|gap| {
             (order.get(gap.path.as_path()).copied(), gap.range.start, gap.range.end)
         });
+    }
+
+    /// Whether the records of a torn block have been seen elsewhere: a writer whose disk took a part of
+    /// it has written it again.
+    fn is_written_again(&self, gap: &Gap) -> bool {
+        let (Some(origin), Some(numbers)) = (gap.origin, &gap.sequences) else { return false };
+        let store = self.segments.iter().find(|segment| segment.path() == gap.path);
+        let store = store.map(Segment::store);
+        self.writers.iter().any(|((segment, writer), (_, seen))| {
+            *writer == origin.writer
+                && self.segments.get(*segment).map(Segment::store) == store
+                && seen.has(numbers)
+        })
     }
 
     /// The holes in the sequences of all writers that concern the times asked for.

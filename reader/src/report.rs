@@ -13,8 +13,9 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// Damaged places beyond the [`GAPS_MAX`] that are listed.
     pub gaps_omitted: u64,
-    /// Blocks that the end of their file cuts off: normal where a writer is just writing, the last
-    /// trace of one that was killed elsewhere. Not damage.
+    /// Blocks that were not written to their end. Not damage: the end of the file cuts them off, which
+    /// is normal where a writer is just writing, and the last trace of one that was killed; or the
+    /// disk took a part of them only, and they were written again.
     pub unfinished: Vec<Gap>,
     /// Records that jumps in the sequences of writers show to be missing.
     pub missing: Vec<Missing>,

@@ -25,7 +25,8 @@ pub(crate) struct VerifyArguments {
 }
 
 const EXAMPLES: &str = "\
-A block that the end of its file cuts off is no damage: it is being written, or its writer was killed.
+A block that the end of its file cuts off is no damage: it is being written, or its writer was killed. Nor is
+one that was cut short by a full disk and written again behind.
 
 Examples:
   logq verify /var/log/shop

@@ -63,6 +63,22 @@ fn an_unfinished_tail_is_no_damage() {
 }
 
 #[test]
+fn a_torn_block_that_was_written_again_is_no_loss() {
+    let (intact, starts) = four_blocks();
+    for cut in starts[1] + 72..starts[2] {
+        let (torn, again) = (&intact[..cut], &intact[starts[1]..]);
+        let (records, report) = read([torn, again].concat());
+        assert_eq!(records, 8, "{cut}");
+        assert!(report.is_complete(), "{cut}: {report:?}");
+        assert_eq!(report.unfinished[0].range, starts[1] as u64..cut as u64);
+        assert_eq!(report.unfinished[0].cause, Cause::Damaged(GapCause::Torn));
+
+        let (records, report) = read([torn, &intact[starts[2]..]].concat());
+        assert_eq!((records, report.gaps.len(), report.unfinished.len()), (6, 1, 0), "{cut}");
+    }
+}
+
+#[test]
 fn a_damaged_block_is_a_gap_with_its_writer_and_times() {
     let (intact, starts) = four_blocks();
     for at in starts[1] + 72..starts[2] {

@@ -323,3 +323,22 @@ fn mistakes_are_answered_with_the_way_out() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("cannot read standard input"), "{stderr}");
 }
+
+#[test]
+fn a_disk_that_takes_no_more_is_told_and_what_it_took_is_there() {
+    let scratch = Scratch::new();
+    // A file-size limit refuses writes as a full disk does. Lines that do not compress.
+    let line = "ulimit -f 16; for n in $(seq 1 3000); do echo \"$n $RANDOM $RANDOM $RANDOM $RANDOM $RANDOM $RANDOM\"; done \
+                | \"$LOGQ\" ingest --size-limit none store";
+    let output = scratch.shell(line).env("LOGQ", env!("CARGO_BIN_EXE_logq")).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("3000 lines became 3000 records\n"), "{stderr}");
+    assert!(stderr.contains("the last records are lost: cannot write to store/"), "{stderr}");
+    let texts = scratch.run(&["-q", "-o", "cat", "store"]).stdout;
+    assert!((1..3000).contains(&texts.lines().count()), "{texts}");
+    for (place, text) in texts.lines().enumerate() {
+        assert_eq!(text.split(' ').next(), Some((place + 1).to_string().as_str()));
+    }
+    assert_eq!(scratch.run(&["verify", "store"]).code, 0);
+}

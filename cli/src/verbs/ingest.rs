@@ -75,10 +75,11 @@ pub(crate) fn run(arguments: &IngestArguments) -> anyhow::Result<Exit> {
     thread::Builder::new().name("signals".to_owned()).spawn(|| watch.run())?;
 
     let pumped = pump.run();
-    log.close().map_err(LastRecordsLost)?;
+    let closed = log.close();
     if !arguments.quiet {
         eprintln!("logq: {} lines became {} records", pumped.lines, pumped.records);
     }
+    closed.map_err(LastRecordsLost)?;
     exit(pumped, last_signal.load(Ordering::Relaxed))
 }
 

@@ -135,6 +135,18 @@ fn a_crash_that_nobody_lived_to_record_is_one() {
     assert_eq!(urls(&["--at", "crash"]), ["/open"]);
     assert_eq!(urls(&["--at", "crash", "-W", "3"]), ["/open"]);
     assert_eq!(urls(&[]), [""; 0], "its requests ended with it");
+    let state = || {
+        let run = scratch.run(&["workers", "-o", "json", "store"]);
+        let lane: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        lane["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(), "gone");
     let around = scratch.run(&["-q", "-c", "--around", "crash", "--window", "10s", "store"]);
     assert_eq!(around.stdout.trim(), "3", "{around:?}");
+
+    let next =
+        WorkerLogger::open(&store, WorkerId::new(3).unwrap(), LoggerOptions::default()).unwrap();
+    next.info("here");
+    next.close().unwrap();
+    assert_eq!(state(), "left", "the one before is past");
 }

@@ -175,6 +175,11 @@ impl Lane {
         alive.filter(|pid| *pid > 0)
     }
 
+    /// The time up to which the machine knows of its latest writer that has not left.
+    fn floor(&self) -> Timestamp {
+        self.machine.last().map_or(Timestamp::MIN, |life| life.holder.floor)
+    }
+
     fn alive(&self) -> Option<&WriterLife> {
         let is_alive =
             |life: &&WriterLife| matches!(life.state, LifeState::Idle | LifeState::Busy { .. });
@@ -197,6 +202,10 @@ impl Lane {
             Some((time, Some(end))) => State::Ended(time, end),
             Some((time, None)) => State::Left(time),
             None => match self.machine.last().map(|life| life.state) {
+                // A later writer of this number has left in good order.
+                Some(LifeState::Gone) if self.last.is_some_and(|last| last > self.floor()) => {
+                    self.last.map_or(State::Unknown, State::Left)
+                }
                 Some(LifeState::Gone) => State::Gone,
                 Some(_) => State::Unknown,
                 // Its segments say that it has left.

@@ -5,7 +5,7 @@ mod table;
 
 use clap::{Args, ValueEnum};
 use logq_query::when;
-use logq_reader::{Query, StoreMarks};
+use logq_reader::Query;
 use logq_writer::{Clock as _, SystemClock};
 
 use self::profile::Profile;

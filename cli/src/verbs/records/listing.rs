@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use logq_format::Timestamp;
 use logq_query::when::MarkError;
-use logq_reader::{Report, StoreMarks};
+use logq_reader::Report;
 use serde_json::json;
 
 use super::Answer;

@@ -299,6 +299,54 @@ fn reports_show_rates_gaps_and_alerts() {
 }
 
 #[test]
+fn reports_for_programs_have_the_same_numbers() {
+    let scratch = Scratch::new();
+    scratch.write("a.log", sample());
+    // Nobody watched from 14:15 to 14:20.
+    let late = (1_200..1_260).map(|second| line(second, "/x", 200)).collect::<String>();
+    scratch.write("b.log", late);
+    let flags =
+        ["monitor", "--no-follow", "-q", "--alert", "error_ratio > 5%", "--store", "traffic"];
+    for log in ["a.log", "b.log"] {
+        let run = scratch.run(&[&flags[..], &[log]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+    }
+    let report = |flags: &[&str]| -> (i32, Value) {
+        let first = ["monitor", "report", "--store", "traffic", "-o", "json"];
+        let run = scratch.run(&[&first[..], flags].concat());
+        assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
+        (run.code, serde_json::from_str(&run.stdout).unwrap())
+    };
+    let (code, found) = report(&["--interval", "1m"]);
+    assert_eq!(code, 0);
+    let at = |pointer: &str| found.pointer(pointer).cloned().unwrap_or(Value::Null);
+    assert_eq!(at("/first"), "2026-02-03T14:00:00Z");
+    assert_eq!(at("/last"), "2026-02-03T14:20:59Z");
+    assert_eq!((at("/row_s"), found["rows"].as_array().unwrap().len()), (60.into(), 21));
+    let row = |index: usize, member: &str| at(&format!("/rows/{index}/{member}"));
+    assert_eq!((row(0, "requests"), row(0, "rate")), (60.into(), 1.0.into()));
+    assert_eq!(
+        (row(5, "start"), row(5, "requests")),
+        ("2026-02-03T14:05:00Z".into(), 1_200.into())
+    );
+    assert_eq!((row(5, "peak"), row(5, "status/5xx")), (20.into(), 60.into()));
+    assert_eq!((row(17, "watched_s"), row(17, "requests")), (0.into(), Value::Null), "a gap");
+    assert_eq!(at("/total/requests"), 900 + 19 * 120 + 60);
+    assert_eq!(at("/watched/1/first"), "2026-02-03T14:20:00Z");
+    assert_eq!((at("/rules/0/rule"), at("/rules/0/window_s")), ("rate > 10".into(), 120.into()));
+    assert_eq!(
+        (at("/alerts/0/rule"), at("/alerts/0/state")),
+        ("rate > 10".into(), "recovered".into())
+    );
+    let from = at("/alerts/0/from");
+    assert!(from.as_str().is_some_and(|from| from.starts_with("2026-02-03T14:05:")), "{from}");
+
+    let (code, empty) = report(&["--since", "2026-02-04"]);
+    assert!(code == 1 || code == 4, "{code}");
+    assert_eq!((&empty["first"], empty["rows"].as_array().unwrap().len()), (&Value::Null, 0));
+}
+
+#[test]
 fn names_from_logs_cannot_leave_their_places_in_the_page() {
     let scratch = Scratch::new();
     let mut text = String::new();

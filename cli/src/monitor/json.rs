@@ -9,7 +9,7 @@ use logq_monitor::{
 };
 use serde_json::{Map, Value, json};
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// Quantiles by their names, in thousandths.
 const QUANTILES: [(&str, u16); 4] =
@@ -111,7 +111,7 @@ fn alert(transition: &Transition, rule: &Rule) -> Object {
     object
 }
 
-fn count(object: &mut Object, counts: &Counts) {
+pub(super) fn count(object: &mut Object, counts: &Counts) {
     let [other, c1, c2, c3, c4, c5] = counts.classes;
     let classes = json!({ "1xx": c1, "2xx": c2, "3xx": c3, "4xx": c4, "5xx": c5, "other": other });
     for (name, value) in [
@@ -126,7 +126,7 @@ fn count(object: &mut Object, counts: &Counts) {
     }
 }
 
-fn quantiles(object: &mut Object, latencies: &Sketch) {
+pub(super) fn quantiles(object: &mut Object, latencies: &Sketch) {
     for (name, permille) in QUANTILES {
         let value = latencies.quantile_us(permille).map(|us| us as f64 / 1_000.0);
         object.insert(name.to_owned(), value.into());
@@ -148,11 +148,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn time(second: i64) -> String {
+pub(super) fn time(second: i64) -> String {
     render::time(second, Style::FULL)
 }
 
 /// The members of a literal object.
-fn object(value: Value) -> Object {
+pub(super) fn object(value: Value) -> Object {
     if let Value::Object(object) = value { object } else { Object::new() }
 }

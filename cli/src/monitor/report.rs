@@ -1,7 +1,9 @@
-//! The past of the traffic as a store keeps it: a table for people, and a page with the graph.
+//! The past of the traffic as a store keeps it: a table for people, an object for programs, and a page
+//! with the graph.
 
 mod graph;
 mod html;
+mod json;
 
 use std::fmt::Write as _;
 
@@ -10,6 +12,7 @@ use logq_monitor::render;
 use logq_monitor::series::{AlertSpan, Bar, History};
 
 pub(crate) use self::html::page;
+pub(crate) use self::json::json;
 use crate::output::escape;
 
 /// What is shown.

@@ -214,9 +214,9 @@ type FormatChoice = Option<Format>;
 /// Ways to print what the monitor says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
-    /// Lines for people, tabs between their parts
+    /// For people
     Text,
-    /// One JSON object a line
+    /// JSON objects, one a line
     Json,
 }
 

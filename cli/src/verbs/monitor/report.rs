@@ -8,6 +8,7 @@ use clap::Args;
 use logq_monitor::series::{Entry, History};
 use logq_reader::Query;
 
+use super::OutputFormat;
 use crate::args::{self, FilterArguments, RangeArguments};
 use crate::completeness::Completeness;
 use crate::exit::Exit;
@@ -21,8 +22,14 @@ Examples:
   logq monitor report --store traffic --since yesterday
   logq monitor report --store traffic --since 03:00 --until 04:00 --interval 1m
   logq monitor report --store traffic --html traffic.html
+  logq monitor report --store traffic --interval 1h -o json
 
 A `-` stands for times that nobody watched, a 0 for times without requests.
+
+With -o json it is one object: first, last, row_s, rows, total, watched, rules, alerts. A row has start
+and watched_s, the seconds of it that were watched; if there are any, also requests, rate, peak, bytes,
+mean_bytes, status, unanswered, orphans, p50_ms to p99_ms and bad, as total has. An alert has rule, section,
+state (recovered, firing, or unknown if nobody watched any more), from, to, measure and value.
 
 Exit status: 0 there is something to show, 1 there is not, 2 error, 3 incomplete, 4 nothing to show and
 not covered.";
@@ -40,6 +47,10 @@ pub(crate) struct ReportArguments {
     /// Seconds of a row, or 5m; longer where there would be too many [default: about 30 rows]
     #[arg(short, long, value_name = "TIME", value_parser = super::length)]
     interval: Option<u32>,
+
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: OutputFormat,
 
     /// Also write a page with the graph, which needs nothing else to be shown
     #[arg(long, value_name = "FILE")]
@@ -93,8 +104,12 @@ pub(super) fn run(arguments: &ReportArguments) -> anyhow::Result<Exit> {
     )?;
     let past = Past { graph: &graph, table: &table, zone: &question.zone };
     let mut out = Output::new();
+    let text = match arguments.output {
+        OutputFormat::Text => report::text(&past),
+        OutputFormat::Json => report::json(&past),
+    };
     // A failure is told by `finish`.
-    let _ = out.write(report::text(&past).as_bytes());
+    let _ = out.write(text.as_bytes());
     out.finish()?;
     if let Some(path) = &arguments.html {
         let page = report::page(&past, &arguments.store.display().to_string());

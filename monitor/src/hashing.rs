@@ -27,6 +27,7 @@ impl Default for KeyedHashing {
 
 impl KeyedHashing {
     /// The hash of a name.
+    #[inline]
     pub(crate) fn of(self, name: &[u8]) -> u64 {
         let mut hasher = self.build_hasher();
         hasher.write(name);

@@ -6,6 +6,7 @@ use crate::bucket::Counts;
 use crate::hit::Hit;
 use crate::options::{Align, Lists, Options};
 use crate::sketch::Sketch;
+use crate::statuses::Statuses;
 use crate::tally::{Names, Part};
 use crate::top::{SLOTS, Top, TopList};
 use crate::track::Place;
@@ -98,7 +99,7 @@ pub(crate) struct Tops {
     sections: Top,
     urls: Top,
     clients: Top,
-    statuses: Top,
+    statuses: Statuses,
 }
 
 /// No more closed intervals are kept than can be open at a time in a usual run.
@@ -281,7 +282,7 @@ impl Interval {
 impl Tops {
     pub(crate) fn new() -> Self {
         let top = || Top::new(SLOTS);
-        Self { sections: top(), urls: top(), clients: top(), statuses: top() }
+        Self { sections: top(), urls: top(), clients: top(), statuses: Statuses::default() }
     }
 
     pub(crate) fn add(&mut self, hit: &Hit<'_>, second: i64, names: Names) {
@@ -293,20 +294,17 @@ impl Tops {
             self.urls.add(hit.target.url(queries), second);
         }
         if lists.clients {
-            let client = match &*hit.client {
-                b"" => b"-",
-                client => client.get(..crate::hit::NAME_BYTES_MAX).unwrap_or(client),
-            };
+            let client = if hit.client.is_empty() { b"-" } else { &*hit.client };
             self.clients.add(client, second);
         }
         if lists.statuses {
-            self.statuses.add(status_text(hit.status).as_slice(), second);
+            self.statuses.add(hit.status, second);
         }
     }
 
     fn is_empty(&self) -> bool {
-        let all = [&self.sections, &self.urls, &self.clients, &self.statuses];
-        all.iter().all(|top| top.is_empty())
+        let all = [&self.sections, &self.urls, &self.clients];
+        all.iter().all(|top| top.is_empty()) && self.statuses.is_empty()
     }
 
     fn merge(&mut self, other: &Self) {
@@ -331,10 +329,4 @@ impl Tops {
             statuses: self.statuses.list(lists.count),
         }
     }
-}
-
-/// Three digits; `000` is unknown.
-fn status_text(status: u16) -> [u8; 3] {
-    let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
-    [digit(status / 100), digit(status / 10), digit(status)]
 }

@@ -95,6 +95,7 @@ mod report;
 mod rule;
 pub mod series;
 mod sketch;
+mod statuses;
 mod tally;
 mod top;
 mod track;

@@ -23,6 +23,7 @@ use crate::shape::TypeSet;
 
 pub(crate) mod body;
 pub(crate) mod builder;
+pub(crate) mod heads;
 pub(crate) mod opaque;
 mod requests;
 pub(crate) mod row;

@@ -90,6 +90,23 @@ impl<'a> Ints<'a> {
         }
     }
 
+    /// All values in order, several times as fast as one by one: for those who want all of them.
+    pub(crate) fn to_vec(self) -> Vec<u64> {
+        match self.width {
+            0 => vec![0; self.count],
+            1 => self.bytes.iter().map(|byte| u64::from(*byte)).collect(),
+            2 => {
+                let (values, _) = self.bytes.as_chunks::<2>();
+                values.iter().map(|value| u64::from(u16::from_le_bytes(*value))).collect()
+            }
+            4 => {
+                let (values, _) = self.bytes.as_chunks::<4>();
+                values.iter().map(|value| u64::from(u32::from_le_bytes(*value))).collect()
+            }
+            width => self.bytes.chunks_exact(width).map(load).collect(),
+        }
+    }
+
     /// All values in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + use<'a> {
         let (bytes, width) = (self.bytes, self.width);
@@ -340,6 +357,7 @@ mod tests {
             let ints = Ints::take(&mut cursor, "x", values.len(), column.width()).unwrap();
             prop_assert_eq!(cursor.remaining(), 0);
             prop_assert_eq!(ints.iter().collect::<Vec<_>>(), values.clone());
+            prop_assert_eq!(ints.to_vec(), values.clone());
             for (index, value) in values.iter().enumerate() {
                 prop_assert_eq!(ints.get(index), *value);
             }

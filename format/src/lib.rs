@@ -72,6 +72,7 @@ mod texts;
 mod timestamp;
 
 pub use block::builder::{BlockBuilder, BlockContext};
+pub use block::heads::Heads;
 pub use block::row::SpineRow;
 pub use block::spine::Spine;
 pub use block::staged::StagedRecords;

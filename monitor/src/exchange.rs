@@ -16,17 +16,21 @@
 //! Time is the time of the records. So a request that took longer than the lateness is a late hit,
 //! and whether it is does not depend on how records are cut into slices.
 
+mod slice;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 
-use logq_format::{RequestId, Timestamp};
+use logq_format::{Request, RequestId, Timestamp};
 
 use crate::clock::SourceId;
 use crate::hashing::KeyedHashing;
-use crate::hit::{Hit, NAME_BYTES_MAX, Target};
+use crate::hit::{Hit, Target};
 use crate::monitor::Monitor;
-use crate::tally::{Scheme, Tally};
+use crate::tally::Scheme;
+
+use self::slice::Rest;
+pub use self::slice::Slice;
 
 /// A record of a request, as far as it is needed.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +78,23 @@ pub struct Needs {
     pub clients: bool,
 }
 
+impl Needs {
+    fn of(scheme: &Scheme) -> Self {
+        Self { targets: scheme.names.need_target(), clients: scheme.names.lists.clients }
+    }
+}
+
+impl<'a> Told<'a> {
+    /// What the head of a request tells, as far as it is needed.
+    pub fn of_head(head: &Request<'a>, needs: Needs) -> Self {
+        let target = match needs.targets {
+            true => Target::of(head.method.as_str().as_bytes(), head.url.as_bytes()),
+            false => Target::Unknown,
+        };
+        Self::Request { target, client: slice::client_of(head.ip.filter(|_| needs.clients)) }
+    }
+}
+
 /// What is kept of open requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeOptions {
@@ -87,81 +108,6 @@ impl Default for ExchangeOptions {
     fn default() -> Self {
         Self { open_max: 100_000, open_s: 600 }
     }
-}
-
-/// Some consecutive records, paired with one another where that is possible.
-#[derive(Debug)]
-pub struct Slice {
-    scheme: Scheme,
-    /// How long a request may take.
-    open_us: u64,
-    open: HashMap<RequestId, Open, KeyedHashing>,
-    /// What of this is in the block at hand, by number; kept for its memory.
-    slots: Vec<Option<Open>>,
-    /// Names of requests that are open, one after the other.
-    names: Vec<u8>,
-    tally: Tally,
-    /// What the exchange has to look at, each with the time of its record.
-    rest: Vec<(Timestamp, Rest)>,
-    /// The times of the first and the last record.
-    span: Option<(Timestamp, Timestamp)>,
-}
-
-/// What is not counted in the slice.
-#[derive(Debug)]
-enum Rest {
-    /// A hit that is late, or cannot be added up.
-    Hit(Hit<'static>),
-    /// The same of bytes: of a hit of which second, and how many.
-    Bytes(i64, u64),
-    /// A record whose other half is not here.
-    Loose(RequestId, Told<'static>),
-}
-
-/// A request in a slice.
-#[derive(Debug)]
-enum Open {
-    Asked {
-        time: Timestamp,
-        target: TargetRange,
-        client: Range<usize>,
-    },
-    /// It is counted but for its bytes.
-    Answered {
-        second: i64,
-    },
-}
-
-/// A target whose path is among the names of the slice.
-#[derive(Debug)]
-enum TargetRange {
-    Path(Range<usize>),
-    Connect,
-    Server,
-    Bad,
-    Unknown,
-}
-
-impl TargetRange {
-    fn of<'n>(&self, names: &'n [u8]) -> Target<'n> {
-        match self {
-            Self::Path(range) => {
-                Target::Path(Cow::Borrowed(names.get(range.clone()).unwrap_or_default()))
-            }
-            Self::Connect => Target::Connect,
-            Self::Server => Target::Server,
-            Self::Bad => Target::Bad,
-            Self::Unknown => Target::Unknown,
-        }
-    }
-}
-
-/// How a request was answered.
-#[derive(Clone, Copy, Debug)]
-struct Answer {
-    status: u16,
-    bytes: Option<u64>,
-    latency_us: u64,
 }
 
 /// Pairs the records of one source for a [`Monitor`].
@@ -187,194 +133,6 @@ enum Half {
     Answered { second: i64 },
 }
 
-impl Slice {
-    /// Takes a record. Records of a request must come in the order in which they were written.
-    pub fn add(&mut self, leg: Leg<'_>) {
-        let Leg { time, id, told } = leg;
-        let mut slot = self.open.remove(&id);
-        self.step(&mut slot, id, time, told);
-        if let Some(open) = slot {
-            self.open.insert(id, open);
-        } else if self.open.is_empty() {
-            self.names.clear();
-        }
-    }
-
-    /// Takes records whose requests have numbers, as those of one block have: of each its request's
-    /// index in `ids`, its time, and what it tells.
-    pub fn add_numbered<'l>(
-        &mut self,
-        ids: &[RequestId],
-        legs: impl Iterator<Item = (u32, Timestamp, Told<'l>)>,
-    ) {
-        let mut slots = std::mem::take(&mut self.slots);
-        slots.clear();
-        slots.resize_with(ids.len(), || None);
-        for (number, time, told) in legs {
-            let number = number as usize;
-            let (Some(slot), Some(id)) = (slots.get_mut(number), ids.get(number)) else { continue };
-            // It may have begun in a block before.
-            if slot.is_none() && !self.open.is_empty() && !matches!(told, Told::Request { .. }) {
-                *slot = self.open.remove(id);
-            }
-            self.step(slot, *id, time, told);
-        }
-        for (id, slot) in ids.iter().zip(&mut slots) {
-            if let Some(open) = slot.take()
-                && let Some(before) = self.open.insert(*id, open)
-            {
-                self.loosen(*id, before);
-            }
-        }
-        if self.open.is_empty() {
-            self.names.clear();
-        }
-        self.slots = slots;
-    }
-
-    /// Takes the next record of a request; what is known of it before and afterwards is in `slot`.
-    fn step(&mut self, slot: &mut Option<Open>, id: RequestId, time: Timestamp, told: Told<'_>) {
-        let (first, last) = self.span.unwrap_or((time, time));
-        self.span = Some((first.min(time), last.max(time)));
-        match told {
-            Told::Request { target, client } => {
-                let target = self.keep_target(&target);
-                let client = self.keep(&client);
-                if let Some(before) = slot.replace(Open::Asked { time, target, client }) {
-                    self.loosen(id, before);
-                }
-            }
-            Told::Response { status, bytes, duration_us } => match slot.take() {
-                Some(Open::Asked { time: asked, target, client })
-                    if time.micros_since(asked) <= self.open_us =>
-                {
-                    let latency_us = duration_us.unwrap_or_else(|| time.micros_since(asked));
-                    let answer = Answer { status, bytes, latency_us };
-                    let second = self.count(time, asked.min(time), &target, client, answer);
-                    *slot = bytes.is_none().then_some(Open::Answered { second });
-                }
-                before => {
-                    if let Some(before) = before {
-                        self.loosen(id, before);
-                    }
-                    let told = Told::Response { status, bytes, duration_us };
-                    self.rest.push((time, Rest::Loose(id, told)));
-                }
-            },
-            Told::Finished { bytes } => match slot.take() {
-                Some(Open::Answered { second }) => {
-                    self.add_bytes(time, second, bytes.unwrap_or_default());
-                }
-                before => {
-                    *slot = before;
-                    // Of a request that is asked for here there is no response.
-                    if bytes.is_some() {
-                        self.rest.push((time, Rest::Loose(id, Told::Finished { bytes })));
-                    }
-                }
-            },
-        }
-    }
-
-    /// Counts a request that was answered at `time`; answers the second it counts in.
-    fn count(
-        &mut self,
-        time: Timestamp,
-        asked: Timestamp,
-        target: &TargetRange,
-        client: Range<usize>,
-        answer: Answer,
-    ) -> i64 {
-        let hit = Hit {
-            time: asked,
-            target: target.of(&self.names),
-            client: Cow::Borrowed(self.names.get(client).unwrap_or_default()),
-            status: answer.status,
-            bytes: answer.bytes.unwrap_or_default(),
-            latency_us: Some(answer.latency_us),
-        };
-        let counted = hit.second();
-        if counted >= second(time) - self.scheme.lateness_s && self.scheme.adds_up {
-            self.tally.add(&self.scheme, &hit);
-        } else {
-            self.rest.push((time, Rest::Hit(hit.detach())));
-        }
-        counted
-    }
-
-    /// Whether it has no record.
-    pub fn is_empty(&self) -> bool {
-        self.span.is_none()
-    }
-
-    fn add_bytes(&mut self, time: Timestamp, counted: i64, bytes: u64) {
-        if bytes == 0 {
-            return;
-        }
-        if counted >= second(time) - self.scheme.lateness_s && self.scheme.adds_up {
-            self.tally.add_bytes(counted, bytes);
-        } else {
-            self.rest.push((time, Rest::Bytes(counted, bytes)));
-        }
-    }
-
-    fn keep(&mut self, name: &[u8]) -> Range<usize> {
-        let start = self.names.len();
-        self.names.extend_from_slice(name.get(..NAME_BYTES_MAX).unwrap_or(name));
-        start..self.names.len()
-    }
-
-    fn keep_target(&mut self, target: &Target<'_>) -> TargetRange {
-        match target {
-            Target::Path(path) => TargetRange::Path(self.keep(path)),
-            Target::Connect => TargetRange::Connect,
-            Target::Server => TargetRange::Server,
-            Target::Bad => TargetRange::Bad,
-            Target::Unknown => TargetRange::Unknown,
-        }
-    }
-
-    /// Leaves what is open to the exchange.
-    fn loosen(&mut self, id: RequestId, open: Open) {
-        match open {
-            Open::Asked { time, target, client } => {
-                let target = target.of(&self.names).into_owned();
-                let client = self.names.get(client).unwrap_or_default().to_vec();
-                let told = Told::Request { target, client: Cow::Owned(client) };
-                self.rest.push((time, Rest::Loose(id, told)));
-            }
-            Open::Answered { .. } => {}
-        }
-    }
-
-    /// Leaves everything open to the exchange: the rest, in the order of time, and the requests that
-    /// are counted but for their bytes.
-    fn close(&mut self) -> Vec<(RequestId, i64)> {
-        let mut answered = Vec::new();
-        for (id, open) in std::mem::take(&mut self.open) {
-            match open {
-                Open::Answered { second } => answered.push((id, second)),
-                open @ Open::Asked { .. } => self.loosen(id, open),
-            }
-        }
-        // Records of one time stay in an order that does not depend on a hash table.
-        self.rest.sort_by_key(|(time, rest)| (*time, rank(rest)));
-        answered.sort_unstable();
-        answered
-    }
-}
-
-/// Of records with the same time, what happens first.
-fn rank(rest: &Rest) -> (u8, RequestId) {
-    match rest {
-        Rest::Loose(id, Told::Request { .. }) => (0, *id),
-        Rest::Loose(id, Told::Response { .. }) => (1, *id),
-        Rest::Hit(_) => (1, RequestId::default()),
-        Rest::Loose(id, Told::Finished { .. }) => (2, *id),
-        Rest::Bytes(..) => (2, RequestId::default()),
-    }
-}
-
 fn second(time: Timestamp) -> i64 {
     time.as_micros().div_euclid(1_000_000)
 }
@@ -392,8 +150,7 @@ impl Exchange {
 
     /// What records have to tell a monitor.
     pub fn needs(monitor: &Monitor) -> Needs {
-        let names = monitor.scheme().names;
-        Needs { targets: names.need_target(), clients: names.lists.clients }
+        Needs::of(monitor.scheme())
     }
 
     /// A slice for such a monitor. Others for other threads are made by [`Slice::fresh`].
@@ -528,25 +285,4 @@ impl Exchange {
 /// The first instant of a second.
 fn of(second: i64) -> Timestamp {
     Timestamp::from_micros(second.saturating_mul(1_000_000))
-}
-
-impl Slice {
-    fn new(scheme: Scheme, open_us: u64) -> Self {
-        Self {
-            scheme,
-            open_us,
-            open: HashMap::default(),
-            slots: Vec::new(),
-            names: Vec::new(),
-            tally: Tally::default(),
-            rest: Vec::new(),
-            span: None,
-        }
-    }
-
-    /// Another one for the same monitor.
-    #[must_use]
-    pub fn fresh(&self) -> Self {
-        Self::new(self.scheme, self.open_us)
-    }
 }

@@ -81,8 +81,7 @@ impl Tally {
     pub(crate) fn add(&mut self, scheme: &Scheme, hit: &Hit<'_>) {
         let second = hit.second();
         self.second(second).add_hit(hit, scheme.with_latency);
-        let start = second.div_euclid(scheme.interval_s) * scheme.interval_s;
-        let part = entry(&mut self.intervals, start, Part::new);
+        let part = self.part(scheme.interval_s, second);
         if let Some(latency_us) = hit.latency_us {
             part.latencies.add(latency_us);
         }
@@ -93,6 +92,15 @@ impl Tally {
     /// Counts bytes of a response whose hit is counted already.
     pub(crate) fn add_bytes(&mut self, second: i64, bytes: u64) {
         self.second(second).counts.bytes += u128::from(bytes);
+    }
+
+    /// The interval of a second. Mostly it is the last one, which is told without a division.
+    fn part(&mut self, interval_s: i64, second: i64) -> &mut Part {
+        let start = match self.intervals.back() {
+            Some((start, _)) if (*start..*start + interval_s).contains(&second) => *start,
+            _ => second.div_euclid(interval_s) * interval_s,
+        };
+        entry(&mut self.intervals, start, Part::new)
     }
 
     fn second(&mut self, second: i64) -> &mut Bucket {

@@ -11,7 +11,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use fastrand::Rng;
-use logq_format::{RequestId, Timestamp};
+use logq_format::{
+    BlockBuilder, BlockContext, BlockFlags, Compressor, Decompressor, Event, Heads, HttpVersion,
+    Method, Origin, Record, Request, RequestId, Response, ResponseFinished, Spine, StoredBlock,
+    SyncMarker, Timestamp, WorkerId, WriterId,
+};
 use logq_monitor::{
     Align, Exchange, ExchangeOptions, Leg, Lists, Monitor, Options, Output, Report, Rule, Slice,
     Target, Told,
@@ -77,16 +81,52 @@ fn leg(fact: &Fact) -> Leg<'static> {
     Leg { time: Timestamp::from_micros(time), id: RequestId::from_bytes(bytes), told }
 }
 
-/// Adds records as those of one block, in which requests have numbers.
+/// Adds records as those of one block, which is encoded and decoded again.
 fn add_block(slice: &mut Slice, facts: &[Fact]) {
-    let mut ids: Vec<RequestId> = facts.iter().map(|fact| leg(fact).id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let numbered = facts.iter().map(|fact| {
-        let Leg { time, id, told } = leg(fact);
-        (u32::try_from(ids.binary_search(&id).unwrap()).unwrap(), time, told)
-    });
-    slice.add_numbered(&ids, numbered);
+    let mut builder = BlockBuilder::new();
+    let urls: Vec<String> = (0..5).map(|section| format!("/{section}/x?y")).collect();
+    for fact in facts {
+        let Leg { time, id: request, .. } = leg(fact);
+        let event = match fact.2 {
+            Kind::Request { section } => Event::Request(Request {
+                request,
+                ip: Some("192.0.2.1".parse().unwrap()),
+                http_version: HttpVersion::HTTP_11,
+                method: Method::Get,
+                url: &urls[usize::from(section)],
+            }),
+            Kind::Response { status, bytes, duration_us } => Event::Response(Response {
+                request,
+                status,
+                error: None,
+                expected: false,
+                bytes,
+                duration_us,
+            }),
+            Kind::Finished { bytes } => Event::ResponseFinished(ResponseFinished {
+                request,
+                error: None,
+                bytes: Some(bytes),
+                duration_us: None,
+            }),
+        };
+        builder.push(&Record { time, event }).unwrap();
+    }
+    let context = BlockContext {
+        marker: SyncMarker::from_random([7; 8]),
+        origin: Origin { writer: WriterId(1), worker: WorkerId::new(1) },
+        sequence: 0,
+        flags: BlockFlags::NONE,
+        lost: 0,
+    };
+    let mut bytes = Vec::new();
+    let header = builder.finish(&context, &mut Compressor::raw(), &mut bytes);
+    let stored = StoredBlock::new(header.clone(), &bytes).unwrap();
+    let decompressor = &mut Decompressor::new().unwrap();
+    let (front, body) = (stored.spine(decompressor).unwrap(), stored.body(decompressor).unwrap());
+    let spine = Spine::parse(&header, stored.request_ids().collect(), &front).unwrap();
+    let heads = Heads::new(&spine, &body).unwrap();
+    slice.add_steps(spine.request_ids(), &spine.request_steps().unwrap(), Some(&heads));
 }
 
 fn options(variant: u8) -> Options {

@@ -5,8 +5,7 @@
 use std::ops::ControlFlow;
 
 use logq_format::{
-    Block, DecodeError, Event, Record, RecordType, Request, RequestId, RequestStep, Spine,
-    StoredBlock, TypeSet,
+    DecodeError, Heads, Record, RecordType, RequestId, RequestStep, Spine, StoredBlock, TypeSet,
 };
 
 use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
@@ -43,13 +42,13 @@ pub enum Glimpse<'r> {
 pub struct Steps<'r> {
     steps: &'r [RequestStep],
     ids: &'r [RequestId],
-    whole: Option<&'r Block<'r>>,
+    heads: Option<&'r Heads<'r>>,
 }
 
 impl<'r> Steps<'r> {
     /// The steps, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &'r RequestStep> + use<'r> {
-        self.steps.iter()
+    pub fn all(&self) -> &'r [RequestStep] {
+        self.steps
     }
 
     /// The ids that [`RequestStep::request`] refers to.
@@ -57,21 +56,9 @@ impl<'r> Steps<'r> {
         self.ids
     }
 
-    /// The head of a REQUEST, if heads are visited.
-    ///
-    /// # Errors
-    ///
-    /// Fails where it holds what the format does not allow.
-    pub fn head(&self, step: &RequestStep) -> Result<Option<Request<'r>>, DecodeError> {
-        match self.whole {
-            Some(block) if step.record_type == RecordType::Request => {
-                match block.record(step.index as usize)?.event {
-                    Event::Request(request) => Ok(Some(request)),
-                    _ => Ok(None),
-                }
-            }
-            _ => Ok(None),
-        }
+    /// The heads of its REQUESTs, if these are visited and there are any.
+    pub fn heads(&self) -> Option<&'r Heads<'r>> {
+        self.heads
     }
 }
 
@@ -189,7 +176,7 @@ impl Work<'_, '_, '_> {
         let has_heads = steps.iter().any(|step| step.record_type == RecordType::Request);
         if !self.with_heads || !has_heads {
             let ids = spine.request_ids();
-            see(&Glimpse::Steps(Steps { steps: &steps, ids, whole: None }));
+            see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: None }));
             return Ok(());
         }
         workspace.turn_to(block.segment, decoder.segments, decoder.workspaces)?;
@@ -197,9 +184,9 @@ impl Work<'_, '_, '_> {
         let raw = stored.body(&mut workspace.decompressor)?;
         findings.statistics.bodies_decoded += 1;
         findings.statistics.bytes_decoded += raw.len() as u64;
-        let whole = Block::of_types(spine, &raw, TypeSet::EMPTY.with(RecordType::Request))?;
-        let ids = whole.spine().request_ids();
-        see(&Glimpse::Steps(Steps { steps: &steps, ids, whole: Some(&whole) }));
+        let heads = Heads::new(&spine, &raw)?;
+        let ids = spine.request_ids();
+        see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: Some(&heads) }));
         Ok(())
     }
 }

@@ -11,13 +11,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use logq_format::{
-    Event, RecordType, Request, RequestStep, Response, Timestamp, TypeSet, segment_number,
-};
-use logq_monitor::{Exchange, ExchangeOptions, Leg, Monitor, Needs, Slice, SourceId, Target, Told};
+use logq_format::{Event, RecordType, Response, Timestamp, TypeSet, segment_number};
+use logq_monitor::{Exchange, ExchangeOptions, Leg, Monitor, Needs, Slice, SourceId, Told};
 use logq_reader::{
     Cursor, Filter, Follow, FollowOptions, Glimpse, Order, Progress, Query, Report, Snapshot,
-    Start, Steps,
+    Start,
 };
 
 use super::from::Begin;
@@ -246,13 +244,10 @@ fn replay(
 /// Adds what records tell.
 fn see(slice: &mut Slice, seen: &Glimpse<'_>, needs: Needs) {
     match seen {
-        Glimpse::Steps(steps) => {
-            let leg = |step: &RequestStep| (step.request, step.time, told(steps, step, needs));
-            slice.add_numbered(steps.ids(), steps.iter().map(leg));
-        }
+        Glimpse::Steps(steps) => slice.add_steps(steps.ids(), steps.all(), steps.heads()),
         Glimpse::Record(record) => {
             let (id, told) = match &record.event {
-                Event::Request(request) => (request.request, told_of_head(Some(request), needs)),
+                Event::Request(request) => (request.request, Told::of_head(request, needs)),
                 Event::Response(response) => {
                     let Response { status, bytes, duration_us, .. } = *response;
                     (response.request, Told::Response { status, bytes, duration_us })
@@ -265,25 +260,6 @@ fn see(slice: &mut Slice, seen: &Glimpse<'_>, needs: Needs) {
             slice.add(Leg { time: record.time, id, told });
         }
     }
-}
-
-fn told<'r>(steps: &Steps<'r>, step: &RequestStep, needs: Needs) -> Told<'r> {
-    let RequestStep { status, bytes, duration_us, .. } = *step;
-    match step.record_type {
-        RecordType::Response => Told::Response { status, bytes, duration_us },
-        RecordType::ResponseFinished => Told::Finished { bytes },
-        _ => told_of_head(steps.head(step).ok().flatten().as_ref(), needs),
-    }
-}
-
-fn told_of_head<'r>(head: Option<&Request<'r>>, needs: Needs) -> Told<'r> {
-    let target = match head.filter(|_| needs.targets) {
-        Some(head) => Target::of(head.method.as_str().as_bytes(), head.url.as_bytes()),
-        None => Target::Unknown,
-    };
-    let ip = head.filter(|_| needs.clients).and_then(|head| head.ip);
-    let client = ip.map_or_else(Vec::new, |ip| ip.to_string().into_bytes());
-    Told::Request { target, client: client.into() }
 }
 
 /// What is wrong with a store, one line each.

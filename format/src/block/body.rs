@@ -145,18 +145,31 @@ impl<'a> Body<'a> {
         let own = place.family as usize;
         let method = match spine.method(place) {
             Some(known) => known,
-            None => {
-                let ordinal = self.other_method_ordinals.get(own).copied().unwrap_or(0);
-                Method::Other(self.other_methods.text(ordinal as usize)?)
-            }
+            None => self.other_method(own)?,
         };
         Ok(Request {
             request: spine.request_id(place),
-            ip: self.addresses.get(own).copied().flatten(),
+            ip: self.address(own),
             http_version: HttpVersion::from_bits(self.request_kinds.get(own).copied().unwrap_or(0)),
             method,
-            url: self.urls.text(own)?,
+            url: self.url(own)?,
         })
+    }
+
+    /// The method that is written out of a REQUEST, by its number among those of the block.
+    pub(crate) fn other_method(&self, own: usize) -> Result<Method<'a>, DecodeError> {
+        let ordinal = self.other_method_ordinals.get(own).copied().unwrap_or(0);
+        Ok(Method::Other(self.other_methods.text(ordinal as usize)?))
+    }
+
+    /// The url of a REQUEST.
+    pub(crate) fn url(&self, own: usize) -> Result<&'a str, DecodeError> {
+        self.urls.text(own)
+    }
+
+    /// The address of a REQUEST.
+    pub(crate) fn address(&self, own: usize) -> Option<IpAddr> {
+        self.addresses.get(own).copied().flatten()
     }
 }
 

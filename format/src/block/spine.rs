@@ -246,10 +246,23 @@ impl<'a> Spine<'a> {
         self.shapes
     }
 
-    /// The reference of the record at `index` among those that have a request: 0 to a new one, else
-    /// how far back it is.
-    pub(crate) fn request_reference(&self, index: usize) -> u64 {
-        self.request_refs.get(index)
+    /// The references of those records that have a request: 0 to a new one, else how far back it is.
+    pub(crate) fn request_references(&self) -> Vec<u64> {
+        self.request_refs.to_vec()
+    }
+
+    /// Status, bytes and duration of each RESPONSE.
+    pub(crate) fn responses(
+        &self,
+    ) -> impl Iterator<Item = (u16, Option<u64>, Option<u64>)> + use<> {
+        let statuses = self.statuses.to_vec().into_iter().map(status);
+        let measures = all_measures(self.response_sizes, self.response_durations);
+        statuses.zip(measures).map(|(status, (bytes, duration))| (status, bytes, duration))
+    }
+
+    /// Bytes and duration of each RESPONSE_FINISHED.
+    pub(crate) fn finishes(&self) -> impl Iterator<Item = (Option<u64>, Option<u64>)> + use<> {
+        all_measures(self.finished_sizes, self.finished_durations)
     }
 
     pub(crate) fn shape_byte(&self, index: usize) -> u8 {
@@ -290,6 +303,15 @@ impl<'a> Spine<'a> {
 fn measures(sizes: &Ints<'_>, durations: &Ints<'_>, place: Place) -> (Option<u64>, Option<u64>) {
     let index = place.family as usize;
     (sizes.get(index).checked_sub(1), durations.get(index).checked_sub(1))
+}
+
+/// The same for all records of a family.
+fn all_measures(
+    sizes: Ints<'_>,
+    durations: Ints<'_>,
+) -> impl Iterator<Item = (Option<u64>, Option<u64>)> + use<> {
+    let measures = sizes.to_vec().into_iter().zip(durations.to_vec());
+    measures.map(|(size, duration)| (size.checked_sub(1), duration.checked_sub(1)))
 }
 
 /// The width of the statuses: at most 2, as a status has 16 bits.
@@ -350,7 +372,7 @@ fn times(header: &BlockHeader, deltas: Ints<'_>) -> Result<Vec<Timestamp>, Decod
     let span = header.max.micros_since(header.min);
     let mut elapsed = 0_u64;
     let mut times = Vec::with_capacity(header.records as usize);
-    for (index, delta) in deltas.iter().enumerate() {
+    for (index, delta) in deltas.to_vec().into_iter().enumerate() {
         elapsed = elapsed.saturating_add(delta);
         if elapsed > span || (index == 0 && delta != 0) {
             return Err(DecodeError::Invalid { what: "record time", found: elapsed });

@@ -1,7 +1,7 @@
 //! The steps of requests, as far as the spine alone tells them, in one pass over its columns: for
 //! readers that want every one of them and nothing else.
 
-use super::spine::{Place, Spine};
+use super::spine::Spine;
 use crate::error::DecodeError;
 use crate::level::Level;
 use crate::shape::{Family, RecordType, shape};
@@ -16,6 +16,8 @@ pub struct RequestStep {
     pub index: u32,
     /// The index of its request in [`Spine::request_ids`].
     pub request: u32,
+    /// Of a REQUEST its number among those of the block, by which [`Heads`](crate::Heads) has it.
+    pub head: u32,
     /// How severe it is.
     pub level: Level,
     /// Its type: one of these three.
@@ -36,30 +38,27 @@ impl Spine<'_> {
     /// Fails where a reference leads before the first request or the ids are too few or too many.
     pub fn request_steps(&self) -> Result<Vec<RequestStep>, DecodeError> {
         const WHAT: &str = "request reference";
-        let (mut references, mut responses, mut finished) = (0, 0, 0);
-        let mut introduced = 0_u64;
+        let mut references = self.request_references().into_iter();
+        let (mut responses, mut finishes) = (self.responses(), self.finishes());
+        let (mut heads, mut introduced) = (0, 0_u64);
         let mut steps = Vec::with_capacity(self.len());
         for (index, (byte, time)) in self.shape_bytes().iter().zip(self.times()).enumerate() {
             // `parse` has refused undefined shapes.
             let Some(shape) = shape(*byte).filter(|shape| shape.has_request) else { continue };
-            let reference = self.request_reference(references);
-            references += 1;
+            let reference = references.next().unwrap_or_default();
             let request = introduced
                 .checked_sub(reference)
                 .ok_or(DecodeError::Invalid { what: WHAT, found: reference })?;
             introduced += u64::from(reference == 0);
-            let mut place = Place::default();
-            let (status, (bytes, duration_us)) = match shape.family {
-                Family::Request => (0, (None, None)),
-                Family::Response => {
-                    place.family = responses;
-                    responses += 1;
-                    (self.status(place), self.response_measures(place))
+            let (status, bytes, duration_us) = match shape.family {
+                Family::Request => {
+                    heads += 1;
+                    (0, None, None)
                 }
+                Family::Response => responses.next().unwrap_or_default(),
                 Family::Finished => {
-                    place.family = finished;
-                    finished += 1;
-                    (0, self.finished_measures(place))
+                    let (bytes, duration_us) = finishes.next().unwrap_or_default();
+                    (0, bytes, duration_us)
                 }
                 _ => continue,
             };
@@ -68,6 +67,7 @@ impl Spine<'_> {
                 // Blocks have at most 2^18 records.
                 index: u32::try_from(index).unwrap_or(u32::MAX),
                 request: u32::try_from(request).unwrap_or(u32::MAX),
+                head: if shape.family == Family::Request { heads - 1 } else { 0 },
                 level: shape.level,
                 record_type: shape.record_type,
                 status,

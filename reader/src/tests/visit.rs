@@ -22,7 +22,11 @@ fn seen(glimpse: &Glimpse<'_>, with_heads: bool) -> Vec<Seen> {
         Glimpse::Steps(steps) => steps,
     };
     let shown = |step: &RequestStep| {
-        let head = steps.head(step).unwrap().map_or(String::new(), |head| format!("{head:?}"));
+        let heads = steps.heads().filter(|_| step.record_type == RecordType::Request);
+        let head = heads.map_or(String::new(), |heads| {
+            let (method, url) = (heads.method(step.head).unwrap(), heads.url(step.head).unwrap());
+            format!("{method:?} {url} {:?}", heads.ip(step.head))
+        });
         let is_response = step.record_type == RecordType::Response;
         (
             step.time,
@@ -34,7 +38,7 @@ fn seen(glimpse: &Glimpse<'_>, with_heads: bool) -> Vec<Seen> {
             head,
         )
     };
-    steps.iter().map(shown).collect()
+    steps.all().iter().map(shown).collect()
 }
 
 fn expected(record: &Record<'_>, with_heads: bool) -> Seen {
@@ -43,7 +47,9 @@ fn expected(record: &Record<'_>, with_heads: bool) -> Seen {
     match &record.event {
         Event::Request(request) => {
             shown.2 = Some(request.request);
-            shown.6 = if with_heads { format!("{request:?}") } else { String::new() };
+            if with_heads {
+                shown.6 = format!("{:?} {} {:?}", request.method, request.url, request.ip);
+            }
         }
         Event::Response(response) => {
             (shown.2, shown.3) = (Some(response.request), Some(response.status));

@@ -18,7 +18,6 @@ mod deliver;
 mod exec;
 mod file;
 mod from;
-mod held;
 mod json;
 mod ledger;
 #[cfg(feature = "listen")]
@@ -48,7 +47,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use logq_format::Timestamp;
-use logq_monitor::{InputOptions, Monitor, Options, Output};
+use logq_monitor::{InputOptions, Monitor, Options, Output, Saved};
 use logq_writer::{Clock as _, SystemClock};
 
 pub(crate) use self::from::Begin;
@@ -150,6 +149,8 @@ struct Session {
     last_tick: Instant,
     last_seldom: Instant,
     is_complete: bool,
+    /// Whether of a source was counted what the next run would count again.
+    is_cut_short: bool,
     /// Whether files that are found now were there when it began.
     is_beginning: bool,
     /// Whether a summary had a line. Empty intervals before that are of the time before the log.
@@ -172,21 +173,19 @@ impl WallClock {
 
 impl Session {
     fn new(wish: Wish, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
-        let ledger = wish.state.as_deref().map_or_else(|| Ok(Ledger::default()), Ledger::load)?;
+        let state = wish.state.as_deref().map(Ledger::load).transpose()?;
+        let (ledger, saved) = state.unwrap_or_default();
         let piece_bytes = (PIECE_BYTES * rayon::current_num_threads()).min(PIECE_BYTES_MAX);
         let mut notes = Notes::new(wish.is_quiet);
         let others = wish.outlets.open(&wish.options.rules, wish.on_screen, &mut notes)?;
         let mut sinks = Sinks::new(main_sink(&wish, &stop, &notes)?);
         others.into_iter().for_each(|sink| sinks.add(sink));
         if let Some(store) = &wish.store {
-            sinks.add(Box::new(SeriesSink::open(store, &wish.options, ledger.is_loaded)?));
+            sinks.add(Box::new(SeriesSink::open(store, &wish.options, saved.as_ref())?));
         }
         let mut monitor = Monitor::new(wish.options);
-        if let Some(closed) = ledger.closed {
-            let store = wish.store.as_ref().filter(|_| closed > i64::MIN);
-            let kept = store.map_or(Ok(None), |store| series::newest(&store.path))?;
-            monitor.resume(closed.max(kept.map_or(closed, |newest| newest + 1)));
-        }
+        let has_lines = saved.as_ref().is_some_and(Saved::has_begun);
+        saved.into_iter().for_each(|saved| monitor.restore(saved));
         let now = Instant::now();
         Ok(Self {
             desk: Desk {
@@ -197,6 +196,7 @@ impl Session {
                 follows: wish.follows,
                 from: wish.from,
                 rotate_wait: wish.rotate_wait,
+                is_noted: wish.state.is_some(),
             },
             sources: Vec::new(),
             patterns: Vec::new(),
@@ -208,8 +208,9 @@ impl Session {
             last_tick: now,
             last_seldom: now,
             is_complete: true,
+            is_cut_short: false,
             is_beginning: true,
-            has_lines: false,
+            has_lines,
         })
     }
 
@@ -362,6 +363,7 @@ impl Session {
             Progress::Idle => {}
             Progress::Ended | Progress::Failed => {
                 let source = self.sources.remove(index);
+                self.is_cut_short |= source.is_cut_short();
                 let is_whole = source.finish(&mut self.desk, progress == Progress::Ended);
                 self.is_complete &= is_whole && progress == Progress::Ended;
             }
@@ -398,7 +400,7 @@ impl Session {
     }
 
     fn save(&mut self) -> anyhow::Result<()> {
-        if self.state.is_none() {
+        if self.state.is_none() || self.is_cut_short {
             return Ok(());
         }
         // Whether anybody still listens is asked again with what is said next.
@@ -408,9 +410,8 @@ impl Session {
             return Ok(());
         }
         let Some(state) = &self.state else { return Ok(()) };
-        self.desk.ledger.open = Some(self.desk.monitor.progress().1.unwrap_or(i64::MIN));
         self.sources.iter().for_each(|source| source.note(&mut self.desk.ledger));
-        self.desk.ledger.save(state)
+        self.desk.ledger.save(state, &self.desk.monitor.save())
     }
 
     /// Hands what became certain to the sinks.
@@ -439,8 +440,7 @@ impl Session {
     /// Sums up what is left.
     fn end(mut self) -> anyhow::Result<Ended> {
         let is_stopped = self.is_stopped();
-        // Now everything that was read is told of.
-        self.desk.ledger.open = None;
+        self.is_cut_short |= self.sources.iter().any(Source::is_cut_short);
         for source in std::mem::take(&mut self.sources) {
             source.finish(&mut self.desk, false);
         }
@@ -452,8 +452,8 @@ impl Session {
             let report = logq_monitor::render::report(self.desk.monitor.report());
             self.desk.notes.report(&report);
         }
-        if let Some(state) = &self.state {
-            self.desk.ledger.save(state)?;
+        if let Some(state) = self.state.as_ref().filter(|_| !self.is_cut_short) {
+            self.desk.ledger.save(state, &self.desk.monitor.save())?;
         }
         let is_complete = self.is_complete & written?;
         Ok(Ended { fired: self.desk.monitor.fired(), is_complete })

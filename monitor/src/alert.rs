@@ -30,6 +30,15 @@ pub enum Change {
 }
 
 impl Machine {
+    pub(crate) fn new(is_firing: bool, run: u32) -> Self {
+        Self { is_firing, run }
+    }
+
+    /// Seconds in a row that would change the state.
+    pub(crate) fn run(self) -> u32 {
+        self.run
+    }
+
     pub(crate) fn is_firing(self) -> bool {
         self.is_firing
     }

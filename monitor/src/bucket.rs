@@ -82,6 +82,17 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    pub(crate) fn of(counts: Counts, latencies: &[(u16, u32)]) -> Self {
+        let mut bucket = Self { counts, latencies: Vec::new() };
+        latencies.iter().for_each(|(bin, count)| bucket.add_bin(*bin, *count));
+        bucket
+    }
+
+    /// Bins and their counts, where they are kept.
+    pub(crate) fn latencies(&self) -> &[(u16, u32)] {
+        &self.latencies
+    }
+
     pub(crate) fn add_hit(&mut self, hit: &Hit<'_>, with_latency: bool) {
         self.counts.add_hit(hit);
         if let (true, Some(latency_us)) = (with_latency, hit.latency_us) {

@@ -8,7 +8,9 @@
 //! reader says how late it is.
 
 use crate::hit::Hit;
+use crate::monitor::SavedSource;
 use crate::options::Limits;
+use crate::saved::SavedHit;
 
 /// Names a source of a [`Monitor`](crate::Monitor).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +35,8 @@ pub(crate) struct Clock {
     limits: Limits,
     /// What the reader said last, in seconds.
     now_s: Option<i64>,
+    /// Sources of an earlier run that were not opened yet.
+    earlier: Vec<SavedSource>,
 }
 
 /// The time of one source.
@@ -52,6 +56,9 @@ pub(crate) struct Source {
     pub(crate) has_told_jump: bool,
     /// Bad lines before the first good one.
     pub(crate) bad_before: u64,
+    /// Whether an earlier run has ended and no line has come since: however late the first one is,
+    /// nobody would be there to confirm it at the end of a run of few lines.
+    is_anew: bool,
     is_caught_up: bool,
     /// Since when nothing came, by the reader's clock.
     idle_since_s: Option<i64>,
@@ -60,12 +67,25 @@ pub(crate) struct Source {
 
 impl Clock {
     pub(crate) fn new(lateness_s: u32, limits: Limits) -> Self {
-        Self { sources: Vec::new(), lateness_s: i64::from(lateness_s), limits, now_s: None }
+        let (sources, earlier) = (Vec::new(), Vec::new());
+        Self { sources, lateness_s: i64::from(lateness_s), limits, now_s: None, earlier }
     }
 
     pub(crate) fn open(&mut self, name: &str) -> SourceId {
-        self.sources.push(Source { name: name.to_owned(), ..Source::default() });
+        let earlier = self.earlier.extract_if(.., |source| source.name == name).next();
+        let new = || Source { name: name.to_owned(), ..Source::default() };
+        self.sources.push(earlier.map_or_else(new, Source::of));
         SourceId(self.sources.len() - 1)
+    }
+
+    /// How far all sources have come; also those that an earlier run had and this one has not.
+    pub(crate) fn save(&self) -> Vec<SavedSource> {
+        self.sources.iter().map(Source::save).chain(self.earlier.iter().cloned()).collect()
+    }
+
+    /// Sources go on where they were in an earlier run.
+    pub(crate) fn restore(&mut self, earlier: Vec<SavedSource>) {
+        self.earlier = earlier;
     }
 
     pub(crate) fn source(&self, source: SourceId) -> Option<&Source> {
@@ -78,7 +98,8 @@ impl Clock {
 
     /// Where a line of this second stands.
     pub(crate) fn standing(&self, source: &Source, second: i64) -> Standing {
-        let future_from = match (self.now_s, source.newest) {
+        let newest = source.newest.filter(|_| !source.is_anew);
+        let future_from = match (self.now_s, newest) {
             (Some(now), _) => Some(now + i64::from(self.limits.ahead_of_now_s)),
             (None, newest) => newest.map(|newest| newest + i64::from(self.limits.gap_s)),
         };
@@ -97,6 +118,7 @@ impl Clock {
         let lateness_s = self.lateness_s;
         let Some(source) = self.sources.get_mut(source.0) else { return false };
         source.is_caught_up = false;
+        source.is_anew = false;
         source.idle_since_s = None;
         if source.newest.is_some_and(|newest| second <= newest) {
             return false;
@@ -190,6 +212,36 @@ impl Clock {
 }
 
 impl Source {
+    fn save(&self) -> SavedSource {
+        SavedSource {
+            name: self.name.clone(),
+            newest: self.newest,
+            watermark: self.watermark,
+            start: self.start,
+            parked: self.parked.iter().map(SavedHit::of).collect(),
+            are_ahead: self.standing == Some(Standing::Future),
+            has_told_jump: self.has_told_jump,
+            bad_before: self.bad_before,
+            has_ended: self.has_ended,
+        }
+    }
+
+    fn of(saved: SavedSource) -> Self {
+        let standing = if saved.are_ahead { Standing::Future } else { Standing::Past };
+        Self {
+            name: saved.name,
+            newest: saved.newest,
+            watermark: saved.watermark,
+            start: saved.start,
+            standing: (!saved.parked.is_empty()).then_some(standing),
+            parked: saved.parked.into_iter().map(SavedHit::hit).collect(),
+            has_told_jump: saved.has_told_jump,
+            bad_before: saved.bad_before,
+            is_anew: saved.has_ended,
+            ..Self::default()
+        }
+    }
+
     /// The watermark never moves backwards.
     fn raise(&mut self, to: i64) {
         self.watermark = Some(self.watermark.map_or(to, |watermark| watermark.max(to)));

@@ -19,14 +19,16 @@
 mod slice;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use logq_format::{Request, RequestId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::clock::SourceId;
 use crate::hashing::KeyedHashing;
 use crate::hit::{Hit, Target};
 use crate::monitor::Monitor;
+use crate::saved::{Name, SavedTarget};
 use crate::tally::Scheme;
 
 use self::slice::Rest;
@@ -133,6 +135,22 @@ enum Half {
     Answered { second: i64 },
 }
 
+/// A request that waits for its response, or for the bytes of it, as a state file keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpenRequest {
+    id: String,
+    since_us: i64,
+    #[serde(flatten)]
+    is: SavedHalf,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SavedHalf {
+    Asked { target: SavedTarget, client: Name },
+    Answered { second: i64 },
+}
+
 fn second(time: Timestamp) -> i64 {
     time.as_micros().div_euclid(1_000_000)
 }
@@ -166,6 +184,33 @@ impl Exchange {
     pub fn open(&self) -> usize {
         let is_asked = |waiting: &&Waiting| matches!(waiting.is, Half::Asked { .. });
         self.open.values().filter(is_asked).count()
+    }
+
+    /// The requests that are open, the oldest first; they belong to the monitor's
+    /// [`Saved`](crate::Saved).
+    pub fn save(&self) -> Vec<OpenRequest> {
+        let mut told = HashSet::new();
+        let mut requests = Vec::with_capacity(self.open.len());
+        for (since, id) in &self.queue {
+            let Some(waiting) = self.open.get(id).filter(|waiting| waiting.since == *since) else {
+                continue;
+            };
+            if told.insert(*id) {
+                let (id, since_us) = (id.to_string(), since.as_micros());
+                requests.push(OpenRequest { id, since_us, is: SavedHalf::of(&waiting.is) });
+            }
+        }
+        requests
+    }
+
+    /// Goes on with the requests that were open in an earlier run.
+    pub fn restore(&mut self, requests: Vec<OpenRequest>) {
+        for OpenRequest { id, since_us, is } in requests {
+            // What is none waits for nothing.
+            if let Ok(id) = id.parse() {
+                self.wait(id, Waiting { since: Timestamp::from_micros(since_us), is: is.half() });
+            }
+        }
     }
 
     /// Counts the records of a slice. Slices come in the order of time.
@@ -278,6 +323,26 @@ impl Exchange {
             && let Some(Waiting { is: Half::Asked { .. }, .. }) = self.open.remove(&id)
         {
             monitor.unanswered(at);
+        }
+    }
+}
+
+impl SavedHalf {
+    fn of(half: &Half) -> Self {
+        match half {
+            Half::Asked { target, client } => {
+                Self::Asked { target: SavedTarget::of(target), client: Name::from(&**client) }
+            }
+            Half::Answered { second } => Self::Answered { second: *second },
+        }
+    }
+
+    fn half(self) -> Half {
+        match self {
+            Self::Asked { target, client } => {
+                Half::Asked { target: target.target(), client: client.0.into() }
+            }
+            Self::Answered { second } => Half::Answered { second },
         }
     }
 }

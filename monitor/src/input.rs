@@ -89,6 +89,11 @@ impl Input {
         self.parser.as_ref().map(LineParser::format)
     }
 
+    /// Whether lines wait until the format is known: nothing of them is counted.
+    pub fn has_unread(&self) -> bool {
+        !self.undecided.is_empty()
+    }
+
     /// Whether columns are taken to be those of the seed's sample, since no header names them.
     pub fn has_assumed_columns(&self) -> bool {
         self.parser.as_ref().is_some_and(LineParser::has_assumed_columns)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bucket::Counts;
 use crate::hit::Hit;
 use crate::options::{Align, Lists, Options};
+use crate::saved::{SavedCounts, SavedInterval, SavedIntervals, SavedSketch};
 use crate::sketch::Sketch;
 use crate::statuses::Statuses;
 use crate::tally::{Names, Part};
@@ -213,6 +214,23 @@ impl Intervals {
         self.origin = (align == Align::Epoch).then_some(0);
     }
 
+    /// The open ones.
+    pub(crate) fn save(&self) -> SavedIntervals {
+        let open = self.open.iter().map(|(start, interval)| (*start, interval.save())).collect();
+        SavedIntervals { interval_s: self.interval_s, origin: self.origin, open }
+    }
+
+    /// Goes on with those that were open, if they fit.
+    pub(crate) fn restore(&mut self, saved: SavedIntervals) {
+        let does_fit = saved.interval_s == self.interval_s
+            && (self.origin.is_none() || self.origin == saved.origin);
+        if does_fit {
+            self.origin = saved.origin;
+            let open = saved.open.into_iter();
+            self.open = open.map(|(start, saved)| (start, Interval::of(saved))).collect();
+        }
+    }
+
     fn last_of(&self, start: i64) -> i64 {
         start + self.interval_s - 1
     }
@@ -259,6 +277,37 @@ impl Interval {
             bad: 0,
             last: None,
             tops: Tops::new(),
+        }
+    }
+
+    fn save(&self) -> SavedInterval {
+        SavedInterval {
+            counts: SavedCounts::of(&self.counts),
+            latencies: SavedSketch::of(&self.latencies),
+            late: self.late,
+            bad: self.bad,
+            last: self.last,
+            sections: self.tops.sections.save(),
+            urls: self.tops.urls.save(),
+            clients: self.tops.clients.save(),
+            statuses: self.tops.statuses.clone(),
+        }
+    }
+
+    fn of(saved: SavedInterval) -> Self {
+        let top = |saved| Top::restore(SLOTS, saved);
+        Self {
+            counts: saved.counts.counts(),
+            latencies: saved.latencies.sketch(),
+            late: saved.late,
+            bad: saved.bad,
+            last: saved.last,
+            tops: Tops {
+                sections: top(saved.sections),
+                urls: top(saved.urls),
+                clients: top(saved.clients),
+                statuses: saved.statuses,
+            },
         }
     }
 

@@ -19,6 +19,7 @@
 //! | when alerts fire | [`Rule`], [`Rule::parse`] |
 //! | what is said | [`Output`], [`Summary`], [`Transition`], [`Point`] |
 //! | as lines of text, in the seed's words | [`render`] |
+//! | going on in a later run | [`Monitor::save`], [`Saved`], [`Monitor::restore`], [`Exchange::save`] |
 //! | what was wrong | [`Report`], [`InputError`], [`Explanation`] |
 //! | how lines are written | [`Format`], [`LineParser`], [`Template`] |
 //! | one request | [`Hit`], [`Target`] |
@@ -93,6 +94,7 @@ mod parse;
 pub mod render;
 mod report;
 mod rule;
+mod saved;
 pub mod series;
 mod sketch;
 mod statuses;
@@ -103,12 +105,12 @@ mod track;
 pub use self::alert::Change;
 pub use self::bucket::Counts;
 pub use self::clock::SourceId;
-pub use self::exchange::{Exchange, ExchangeOptions, Leg, Needs, Slice, Told};
+pub use self::exchange::{Exchange, ExchangeOptions, Leg, Needs, OpenRequest, Slice, Told};
 pub use self::hit::{BAD_REQUEST, Hit, NAME_BYTES_MAX, Target};
 pub use self::input::{Batch, Input, InputError, InputOptions, Task};
 pub use self::interval::{Summary, TopLists};
 pub use self::lines::{EXCERPT_BYTES, Line, Lines};
-pub use self::monitor::Monitor;
+pub use self::monitor::{Monitor, Saved};
 pub use self::options::{Align, Limits, Lists, Options};
 pub use self::output::{Output, Point, Transition};
 pub use self::parse::detect::{Explanation, FailedLine};

@@ -8,6 +8,7 @@
 //! ```
 
 mod jump;
+mod resume;
 mod take_over;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +26,9 @@ use crate::report::{BadLine, Report};
 use crate::rule::{Rule, Side};
 use crate::tally::Scheme;
 use crate::track::{Place, Shape, Track};
+
+pub use self::resume::Saved;
+pub(crate) use self::resume::SavedSource;
 
 /// Watches the traffic of one or several sources.
 ///
@@ -49,8 +53,6 @@ pub struct Monitor {
     intervals: Intervals,
     report: Report,
     fired: u64,
-    /// The first second that no earlier run has counted, if one was there.
-    resumed: Option<i64>,
     outputs: VecDeque<Output>,
 }
 
@@ -86,7 +88,6 @@ impl Monitor {
             intervals: Intervals::new(&options),
             report: Report::default(),
             fired: 0,
-            resumed: None,
             outputs: VecDeque::new(),
             options,
         }
@@ -227,10 +228,6 @@ impl Monitor {
         }
         let watermark = self.clock.watermark_of(source);
         let Some(open) = watermark.max(self.next) else { return };
-        if self.is_known(second, watermark.unwrap_or(open)) {
-            self.report.lines -= 1;
-            return;
-        }
         if second <= open - self.reach_s {
             self.report.too_late += 1;
         } else {

@@ -2,17 +2,19 @@
 
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
+
 use crate::top::{TopEntry, TopList};
 
 /// Counts statuses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Statuses {
     /// Ascending.
     seen: Vec<Seen>,
 }
 
 /// A status, how often it occurred, and the earliest second with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen(u16, u64, i64);
 
 impl Statuses {

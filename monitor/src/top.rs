@@ -15,6 +15,7 @@ use hashbrown::HashTable;
 
 use crate::hashing::KeyedHashing;
 use crate::hit::NAME_BYTES_MAX;
+use crate::saved::{Name, SavedTop};
 
 /// The counters of a list: a key above 0.1 % is always among them.
 pub(crate) const SLOTS: usize = 1_024;
@@ -337,6 +338,37 @@ impl Top {
             error: slot.error,
         };
         TopList::new(slots.into_iter().map(entry).collect(), self.total)
+    }
+
+    /// All it knows.
+    pub(crate) fn save(&self) -> SavedTop {
+        let key = |slot: &Slot| (Name::from(self.key(slot)), slot.count, slot.error, slot.first);
+        SavedTop {
+            keys: self.slots.iter().map(key).collect(),
+            heap: self.heap.clone(),
+            total: self.total,
+            forgotten: self.forgotten,
+        }
+    }
+
+    /// One that goes on exactly as the one that was saved.
+    pub(crate) fn restore(capacity: usize, saved: SavedTop) -> Self {
+        let mut top = Self::new(capacity);
+        for (Name(key), count, error, first) in saved.keys {
+            let key = key.get(..NAME_BYTES_MAX).unwrap_or(&key);
+            let hash = top.hashing.of(key);
+            if top.slots.len() < top.capacity && top.find(key, hash).is_none() {
+                top.push(key, Seen { hash, count, error, first });
+            }
+        }
+        (top.total, top.forgotten) = (saved.total, saved.forgotten);
+        // An order of other slots is none.
+        let mut places = saved.heap.clone();
+        places.sort_unstable();
+        if (0..).zip(&top.slots).map(|(index, _): (u32, _)| index).eq(places) {
+            top.set_heap(saved.heap);
+        }
+        top
     }
 
     /// Forgets all keys but not the memory.

@@ -18,6 +18,7 @@ use crate::alert::{Machine, value};
 use crate::bucket::{Bucket, Counts, Sum};
 use crate::hit::Hit;
 use crate::rule::Rule;
+use crate::saved::{SavedBucket, SavedTrack};
 use crate::tally::entry;
 
 /// The second of a line, and the first second that its source had not completed when it came.
@@ -159,6 +160,43 @@ impl Track {
         self.seconds.clear();
         self.late.clear();
         self.sums.iter_mut().for_each(|sum| *sum = Sum::default());
+    }
+
+    /// What it holds, with the machines of the rules of these indices.
+    pub(crate) fn save(&self, rules: &[usize]) -> SavedTrack {
+        let second = |(second, bucket): &(i64, Bucket)| (*second, SavedBucket::of(bucket));
+        let late =
+            |((open, own), bucket): (&(i64, i64), &Bucket)| (*open, *own, SavedBucket::of(bucket));
+        let machines = rules.iter().zip(&self.machines).filter(|(_, machine)| !machine.is_fresh());
+        SavedTrack {
+            seconds: self.seconds.iter().map(second).collect(),
+            late: self.late.iter().map(late).collect(),
+            machines: machines.map(|(rule, m)| (*rule, m.is_firing(), m.run())).collect(),
+        }
+    }
+
+    /// One that holds what was saved, with the machines by their places; seconds before `next` are
+    /// closed.
+    pub(crate) fn restore(shape: &Shape, saved: SavedTrack, next: Option<i64>) -> Self {
+        let mut track = Self::new(shape);
+        for (second, bucket) in saved.seconds {
+            entry(&mut track.seconds, second, Bucket::default).add(&bucket.bucket());
+        }
+        for (open, own, bucket) in saved.late {
+            track.late.entry((open, own)).or_default().add(&bucket.bucket());
+        }
+        for (place, is_firing, run) in saved.machines {
+            if let Some(machine) = track.machines.get_mut(place) {
+                *machine = Machine::new(is_firing, run);
+            }
+        }
+        let Some(last) = next.map(|next| next - 1) else { return track };
+        for (sum, window) in track.sums.iter_mut().zip(&shape.windows) {
+            let since = last - i64::from(*window);
+            let closed = track.seconds.iter().filter(|(s, _)| *s > since && *s <= last);
+            closed.for_each(|(_, bucket)| sum.add(bucket));
+        }
+        track
     }
 
     /// Takes out of each sum the second that leaves its window, and forgets what left all.

@@ -17,8 +17,8 @@ use logq_format::{
     SyncMarker, Timestamp, WorkerId, WriterId,
 };
 use logq_monitor::{
-    Align, Exchange, ExchangeOptions, Leg, Lists, Monitor, Options, Output, Report, Rule, Slice,
-    Target, Told,
+    Align, Exchange, ExchangeOptions, Leg, Lists, Monitor, OpenRequest, Options, Output, Report,
+    Rule, Saved, Slice, Target, Told,
 };
 
 const START_US: i64 = 1_770_127_200_000_000;
@@ -242,36 +242,45 @@ fn the_table_of_open_requests_is_bounded() {
     assert_eq!(monitor.report().counts.unanswered, 4_900);
 }
 
-#[test]
-fn what_an_earlier_run_has_counted_is_left_out() {
-    let mut random = Rng::with_seed(9);
-    let facts: Vec<Fact> = facts(&mut random, 800)
-        .into_iter()
-        .filter(|(time, _, _)| *time < START_US + 180_000_000)
-        .collect();
-    let closed = START_US / 1_000_000 + 90;
-    let seconds = |outputs: &[Output], from: i64, to: i64| -> Vec<(i64, u64)> {
-        let point = |output: &Output| match output {
-            Output::Point(point) => Some((point.second, point.counts.hits)),
-            _ => None,
-        };
-        let points = outputs.iter().filter_map(point);
-        points.filter(|(second, hits)| (from..to).contains(second) && *hits > 0).collect()
-    };
-    let (whole, _) = run(&facts, 0, 40, &mut random);
-    let mut monitor = Monitor::new(options(0));
-    monitor.resume(closed);
-    let source = monitor.open("store");
-    let mut exchange =
-        Exchange::new(source, ExchangeOptions { open_s: OPEN_S, ..ExchangeOptions::default() });
-    let mut slice = exchange.slice(&monitor);
-    // It goes on long before that, so that every request which is open then comes again.
-    let again = facts.iter().filter(|(time, _, _)| *time >= (closed - 45) * 1_000_000);
-    again.for_each(|fact| slice.add(leg(fact)));
-    exchange.fold(slice, &mut monitor);
+/// What is said of facts by runs each of which goes on where the one before it was cut off.
+fn run_in_parts(facts: &[Fact], variant: u8, most: usize, random: &mut Rng) -> Vec<Output> {
+    let exchange_options = ExchangeOptions { open_s: OPEN_S, ..ExchangeOptions::default() };
+    let (mut monitor, mut outputs) = (Monitor::new(options(variant)), Vec::new());
+    let mut exchange = Exchange::new(monitor.open("store"), exchange_options);
+    let mut rest = facts;
+    while !rest.is_empty() {
+        let (part, more) = rest.split_at(random.usize(1..=most).min(rest.len()));
+        let mut slice = exchange.slice(&monitor);
+        part.iter().for_each(|fact| slice.add(leg(fact)));
+        exchange.fold(slice, &mut monitor);
+        outputs.extend(monitor.drain());
+        rest = more;
+        let state = serde_json::to_string(&(monitor.save(), exchange.save())).unwrap();
+        let (saved, open): (Saved, Vec<OpenRequest>) = serde_json::from_str(&state).unwrap();
+        monitor = Monitor::new(options(variant));
+        monitor.restore(saved);
+        exchange = Exchange::new(monitor.open("store"), exchange_options);
+        exchange.restore(open);
+    }
     exchange.finish(&mut monitor);
     monitor.end();
-    let outputs: Vec<_> = monitor.drain().collect();
-    assert_eq!(seconds(&outputs, 0, closed), [], "none of them twice");
-    assert_eq!(seconds(&outputs, closed, i64::MAX), seconds(&whole, closed, i64::MAX));
+    outputs.extend(monitor.drain());
+    outputs
+}
+
+#[test]
+fn runs_that_go_on_where_others_were_cut_off_say_what_one_run_says() {
+    for seed in 0..30 {
+        let mut random = Rng::with_seed(2_000 + seed);
+        let facts = facts(&mut random, 400);
+        for variant in 0..3 {
+            let (expected, _) = run(&facts, variant, 40, &mut random);
+            for most in [1, 30] {
+                let found = run_in_parts(&facts, variant, most, &mut random);
+                let place = found.iter().zip(&expected).find(|(one, other)| one != other);
+                assert_eq!(place, None, "seed {seed}, variant {variant}, parts of {most}");
+                assert!(found == expected, "seed {seed}, variant {variant}, parts of {most}");
+            }
+        }
+    }
 }

@@ -12,8 +12,9 @@
 
 mod common;
 
-use common::{Feed, options, run, shown, text_of};
+use common::{Feed, options, run, run_cut_off, shown, text_of};
 use fastrand::Rng;
+use logq_monitor::{Lists, Options};
 use logq_testkit::monitor_oracle::{
     Line, Setup, answer, orderly_lines, random_lines, random_setup,
 };
@@ -109,4 +110,45 @@ fn the_output_does_not_depend_on_how_the_bytes_arrive() {
             assert!(found == expected, "seed {seed}, {feed:?}");
         }
     }
+}
+
+/// A monitor that is cut off anywhere and goes on by its saved state says what one says that was
+/// never cut off: alerts, points and summaries with their lists.
+#[test]
+fn a_monitor_that_goes_on_where_another_was_cut_off_says_the_same() {
+    for seed in 0..traces(1_000) {
+        let mut random = Rng::with_seed(3_000_000 + seed);
+        let setup = random_setup(&mut random);
+        let sources: Vec<Vec<Line>> = (0..random.usize(1..3))
+            .map(|_| {
+                let count = random.usize(1..100);
+                random_lines(&mut random, &setup, count)
+            })
+            .collect();
+        let texts: Vec<String> = sources.iter().map(|lines| text_of(lines)).collect();
+        let (expected, _) = run(options(&setup), &texts, Feed::Behind(1), &mut random);
+        // At every line, or at some.
+        let odds = random.choice([1, 1, 3, 20]).unwrap();
+        let found = run_cut_off(options(&setup), &texts, odds, &mut random);
+        let place = found.iter().zip(&expected).find(|(one, other)| one != other);
+        assert_eq!(place, None, "seed {seed}, {setup:?}");
+        assert!(found == expected, "seed {seed}, {setup:?}");
+    }
+}
+
+/// Lists that are full, so that it matters which of equally frequent names goes first.
+#[test]
+fn full_lists_go_on_as_they_were() {
+    let mut random = Rng::with_seed(7);
+    let lists = Lists { count: 50, urls: true, clients: true, statuses: true };
+    let options = Options { lists, ..Options::default() };
+    let mut text = "date,request,status,bytes,remotehost\n".to_owned();
+    for line in 0..20_000_i64 {
+        let (second, name) = (1_770_127_200 + line / 1_500, 40_000 / random.u32(1..40_000));
+        let client = random.u16(..);
+        text += &format!("{second},GET /a/{name} HTTP/1.1,200,1,{client}\n");
+    }
+    let texts = [text];
+    let (expected, _) = run(options.clone(), &texts, Feed::Pieces(4096), &mut random);
+    assert!(run_cut_off(options, &texts, 1_000, &mut random) == expected);
 }

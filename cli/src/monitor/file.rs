@@ -13,8 +13,6 @@ use nix::libc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::held::Places;
-
 /// The first bytes by which a file is recognised.
 const HEAD_BYTES: usize = 1_024;
 
@@ -112,7 +110,6 @@ pub(super) struct OpenFile {
     /// When the file had last changed when its first bytes were last compared.
     compared: Option<Stamp>,
     opened_modified: Option<SystemTime>,
-    places: Places<Mark>,
 }
 
 /// The times of change of content and attributes.
@@ -150,7 +147,6 @@ impl OpenFile {
             limit: u64::MAX,
             compared: None,
             opened_modified: metadata.modified().ok(),
-            places: Places::new(None),
         })
     }
 
@@ -167,7 +163,6 @@ impl OpenFile {
         }
         self.head = head;
         (self.offset, self.line_start) = (mark.offset, mark.offset);
-        self.places = Places::new(Some(*mark));
         true
     }
 
@@ -271,7 +266,6 @@ impl OpenFile {
     fn restart(&mut self) -> Grown {
         let at = self.offset;
         (self.offset, self.line_start, self.compared) = (0, 0, None);
-        self.places = Places::new(None);
         self.head.clear();
         if self.limit != u64::MAX {
             self.end_here();
@@ -287,16 +281,9 @@ impl OpenFile {
         Mark { offset: self.line_start, head_bytes: head.len(), head_crc32c }
     }
 
-    /// What was read so far is counted; see [`Places::pass`].
-    pub(super) fn pass(&mut self, newest: Option<i64>, open: Option<i64>) {
-        let mark = self.mark();
-        self.places.pass(mark, newest, open);
-    }
-
-    /// How far it was read and counted in seconds before `open`.
-    pub(super) fn settled(&self, open: i64) -> Mark {
-        let nothing = Mark { offset: 0, head_bytes: 0, head_crc32c: crc32c::crc32c(&[]) };
-        self.places.before(Some(open)).copied().unwrap_or(nothing)
+    /// A line that is begun counts as read, since nothing will end it.
+    pub(super) fn end_line(&mut self) {
+        self.line_start = self.offset;
     }
 
     /// Its first bytes, as far as they were read.

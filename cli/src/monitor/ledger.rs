@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use logq_monitor::{OpenRequest, Saved};
 use logq_reader::Cursor;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use super::file::{Identity, Mark, OpenError, OpenFile};
 const ENTRIES_MAX: usize = 10_000;
 
 /// The version of the state file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What is known of files.
 #[derive(Debug, Default)]
@@ -25,15 +26,8 @@ pub(super) struct Ledger {
     entries: BTreeMap<(u64, u64), Entry>,
     /// Counts openings.
     turn: u64,
-    /// Stores, by the names they were opened by, with the cursors to go on from.
-    stores: BTreeMap<PathBuf, String>,
-    /// The first second that is not closed, while the run goes on: until then, what was read counts
-    /// as read only as far as its seconds are closed.
-    pub(super) open: Option<i64>,
-    /// What `open` was when the state file was written, if that run did not come to its end.
-    pub(super) closed: Option<i64>,
-    /// Whether there was a state file.
-    pub(super) is_loaded: bool,
+    /// Stores, by the names they were opened by.
+    stores: BTreeMap<PathBuf, StorePlace>,
 }
 
 /// One file.
@@ -45,26 +39,29 @@ struct Entry {
     identity: Identity,
     #[serde(flatten)]
     mark: Mark,
-    /// How far its lines were counted in closed seconds, as of the last look.
-    #[serde(skip)]
-    settled: Option<Mark>,
     #[serde(skip)]
     is_open: bool,
     #[serde(skip)]
     turn: u64,
 }
 
-/// The state file.
+/// How far a store was read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct StorePlace {
+    cursor: String,
+    /// Requests before the cursor whose responses are behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    open: Vec<OpenRequest>,
+}
+
+/// The state file: how far everything was read, and what was concluded from it so far.
 #[derive(Serialize, Deserialize)]
-struct State {
+struct State<M> {
     version: u32,
-    /// All seconds before it were told of, and some lines of them come again, since the run was cut
-    /// short.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    closed: Option<i64>,
     files: Vec<Entry>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    stores: BTreeMap<PathBuf, String>,
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    stores: BTreeMap<PathBuf, StorePlace>,
+    monitor: M,
 }
 
 /// What became of a path.
@@ -98,7 +95,6 @@ impl Ledger {
             path: path.to_owned(),
             identity: file.identity,
             mark: file.mark(),
-            settled: None,
             is_open: true,
             turn: self.turn,
         };
@@ -111,28 +107,29 @@ impl Ledger {
     pub(super) fn note(&mut self, file: &OpenFile) {
         if let Some(entry) = self.entries.get_mut(&key(file.identity)) {
             entry.mark = file.mark();
-            entry.settled = self.open.map(|open| file.settled(open));
         }
     }
 
-    /// Notes how far a store was read.
-    pub(super) fn note_store(&mut self, path: &Path, cursor: &Cursor) {
-        self.stores.insert(path.to_owned(), cursor.to_string());
+    /// Notes how far a store was read, and the requests that are open there.
+    pub(super) fn note_store(&mut self, path: &Path, cursor: &Cursor, open: Vec<OpenRequest>) {
+        self.stores.insert(path.to_owned(), StorePlace { cursor: cursor.to_string(), open });
     }
 
-    /// Where to go on in a store, if it was read before.
+    /// Where to go on in a store, and the requests that are open there, if it was read before.
     ///
     /// # Errors
     ///
     /// The state file holds something that is no cursor.
-    pub(super) fn store(&self, path: &Path) -> anyhow::Result<Option<Cursor>> {
-        let cursor = self.stores.get(path).map(|cursor| cursor.parse()).transpose();
-        cursor.with_context(|| format!("the state file has no cursor of {}", path.display()))
+    pub(super) fn store(&self, path: &Path) -> anyhow::Result<Option<(Cursor, Vec<OpenRequest>)>> {
+        let Some(place) = self.stores.get(path) else { return Ok(None) };
+        let cursor = place.cursor.parse();
+        let cursor = cursor
+            .with_context(|| format!("the state file has no cursor of {}", path.display()))?;
+        Ok(Some((cursor, place.open.clone())))
     }
 
     /// The file is closed.
     pub(super) fn release(&mut self, file: &OpenFile) {
-        self.note(file);
         if let Some(entry) = self.entries.get_mut(&key(file.identity)) {
             entry.is_open = false;
         }
@@ -173,53 +170,51 @@ impl Ledger {
         oldest.map(|oldest| self.entries.remove(&oldest));
     }
 
-    /// Reads a state file; one that does not exist knows nothing.
+    /// Reads a state file, and what a monitor knew when it was written; one that does not exist
+    /// knows nothing.
     ///
     /// # Errors
     ///
     /// It cannot be read, is no state file, or is one of a newer version.
-    pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn load(path: &Path) -> anyhow::Result<(Self, Option<Saved>)> {
         let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
             Err(error) => {
                 return Err(error)
                     .with_context(|| format!("cannot read the state file {}", path.display()));
             }
         };
-        let state: State = serde_json::from_slice(&text).with_context(|| {
-            format!(
-                "{} is no state file of logq monitor; name another or delete it",
-                path.display()
-            )
-        })?;
-        if state.version != VERSION {
-            let (path, found) = (path.display(), state.version);
+        let is_none = || {
+            let path = path.display();
+            format!("{path} is no state file of logq monitor; name another or delete it")
+        };
+        let Versioned { version: found } = serde_json::from_slice(&text).with_context(is_none)?;
+        if found != VERSION {
+            let path = path.display();
             bail!("{path} is a state file of version {found}, this logq knows {VERSION}");
         }
-        let mut ledger =
-            Self { stores: state.stores, closed: state.closed, is_loaded: true, ..Self::default() };
+        let state: State<Saved> = serde_json::from_slice(&text).with_context(is_none)?;
+        let mut ledger = Self { stores: state.stores, ..Self::default() };
         for entry in state.files {
             ledger.turn += 1;
             let entry = Entry { turn: ledger.turn, ..entry };
             ledger.entries.insert(key(entry.identity), entry);
         }
-        Ok(ledger)
+        Ok((ledger, Some(state.monitor)))
     }
 
-    /// Writes a state file in the place of the old one, whole or not at all.
+    /// Writes a state file in the place of the old one, whole or not at all; `monitor` is what is
+    /// known of all that was noted as read, and of nothing else.
     ///
     /// # Errors
     ///
     /// It cannot be written; the old one is as it was.
-    pub(super) fn save(&self, path: &Path) -> anyhow::Result<()> {
+    pub(super) fn save(&self, path: &Path, monitor: &Saved) -> anyhow::Result<()> {
         let mut files: Vec<Entry> = self.entries.values().cloned().collect();
         files.sort_by_key(|entry| entry.turn);
-        for file in files.iter_mut().filter(|_| self.open.is_some()) {
-            file.mark = file.settled.unwrap_or(file.mark);
-        }
-        let (closed, stores) = (self.open, self.stores.clone());
-        let mut text = serde_json::to_vec(&State { version: VERSION, closed, files, stores })?;
+        let stores = self.stores.clone();
+        let mut text = serde_json::to_vec(&State { version: VERSION, files, stores, monitor })?;
         text.push(b'\n');
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".new");
@@ -227,6 +222,12 @@ impl Ledger {
         replace(path, &draft, &text)
             .with_context(|| format!("cannot write the state file {}", path.display()))
     }
+}
+
+/// What every version of a state file tells.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 fn replace(path: &Path, draft: &Path, text: &[u8]) -> io::Result<()> {
@@ -242,6 +243,8 @@ fn key(identity: Identity) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use logq_monitor::{Monitor, Options};
+
     use super::*;
 
     fn opened(ledger: &mut Ledger, path: &Path) -> Option<OpenFile> {
@@ -261,18 +264,22 @@ mod tests {
         let mut file = opened(&mut ledger, &path).unwrap();
         assert!(opened(&mut ledger, &link).is_none(), "it is open");
         file.read(&mut [0; 6]).unwrap();
+        ledger.note(&file);
         ledger.release(&file);
         let mut again = opened(&mut ledger, &link).unwrap();
         assert_eq!(again.mark().offset, 4, "it goes on behind the last line");
         again.read(&mut [0; 100]).unwrap();
+        ledger.note(&again);
         ledger.release(&again);
 
         let state = directory.path().join("state");
-        ledger.save(&state).unwrap();
-        let mut loaded = Ledger::load(&state).unwrap();
+        let monitor = Monitor::new(Options::default()).save();
+        ledger.save(&state, &monitor).unwrap();
+        let (mut loaded, saved) = Ledger::load(&state).unwrap();
+        assert!(saved.is_some());
         assert_eq!(opened(&mut loaded, &path).unwrap().mark().offset, 8);
         fs::write(&path, "other and longer\n").unwrap();
-        let mut loaded = Ledger::load(&state).unwrap();
+        let (mut loaded, _) = Ledger::load(&state).unwrap();
         assert_eq!(opened(&mut loaded, &path).unwrap().mark().offset, 0, "it is another log");
     }
 
@@ -280,11 +287,14 @@ mod tests {
     fn state_files_that_are_none_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state");
-        assert!(Ledger::load(&path).unwrap().entries.is_empty());
+        let (ledger, saved) = Ledger::load(&path).unwrap();
+        assert!(ledger.entries.is_empty() && saved.is_none());
         for (text, expected) in [
             ("", "is no state file"),
             ("[]", "is no state file"),
-            (r#"{"version":2,"files":[]}"#, "version 2, this logq knows 1"),
+            (r#"{"version":2,"files":[]}"#, "is no state file"),
+            (r#"{"version":1,"files":[]}"#, "version 1, this logq knows 2"),
+            (r#"{"version":3}"#, "version 3, this logq knows 2"),
         ] {
             fs::write(&path, text).unwrap();
             let error = format!("{:#}", Ledger::load(&path).unwrap_err());

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use logq_format::{Event, RecordType, Response, Timestamp, TypeSet, segment_number};
-use logq_monitor::{Exchange, ExchangeOptions, Leg, Monitor, Needs, Slice, SourceId, Told};
+use logq_monitor::{
+    Exchange, ExchangeOptions, Leg, Monitor, Needs, OpenRequest, Slice, SourceId, Told,
+};
 use logq_reader::{
-    Cursor, Filter, Follow, FollowOptions, Glimpse, Order, Progress, Query, Report, Snapshot,
-    Start,
+    Cursor, Filter, Follow, FollowOptions, Glimpse, Order, Progress, Query, Report, Snapshot, Start,
 };
 
 use super::from::Begin;
-use super::held::Places;
 
 /// Slices that wait to be counted.
 const AHEAD: usize = 2;
@@ -41,15 +41,22 @@ pub(super) struct Records {
     /// Slices are made like this one.
     pattern: Slice,
     reading: Reading,
-    /// Behind what was read, and the second of the newest record then; those whose second may still
-    /// be open.
-    places: Places<Cursor>,
 }
 
 enum Reading {
     /// To where the store ends now.
-    Replay(Receiver<Slice>, Option<JoinHandle<anyhow::Result<Report>>>),
+    Replay(Replay),
     Follow(Box<Follow<'static>>),
+}
+
+/// A store that is read by a thread.
+struct Replay {
+    slices: Receiver<Slice>,
+    thread: Option<JoinHandle<anyhow::Result<Report>>>,
+    /// Where it ends.
+    end: Cursor,
+    /// Whether all up to there was read.
+    is_whole: bool,
 }
 
 /// Where in a store reading begins: with its first record, with a time, or behind a cursor.
@@ -79,7 +86,8 @@ pub(super) fn is_store(path: &Path) -> bool {
 }
 
 impl Records {
-    /// Opens a store, from the cursor on if there is one, else from where `from` says.
+    /// Opens a store: from the cursor on, before which these requests were open, if there is one, else
+    /// from where `from` says.
     ///
     /// # Errors
     ///
@@ -87,24 +95,24 @@ impl Records {
     pub(super) fn open(
         path: &Path,
         follows: bool,
-        after: Option<Cursor>,
+        place: Option<(Cursor, Vec<OpenRequest>)>,
         from: Begin,
         source: SourceId,
         monitor: &Monitor,
     ) -> anyhow::Result<Self> {
-        let exchange = Exchange::new(source, ExchangeOptions::default());
+        let (after, open) = place.unzip();
+        let mut exchange = Exchange::new(source, ExchangeOptions::default());
+        exchange.restore(open.unwrap_or_default());
         let (needs, pattern) = (Exchange::needs(monitor), exchange.slice(monitor));
         let whence = Whence::of(path, after, from)?;
-        let mut places = Places::new(whence.after.clone());
         let reading = match follows {
             true => follow(path, whence)?,
             false => {
                 let snapshot = Snapshot::open(&[path])?;
-                places.end_with(snapshot.cursors(&whence.query())?.end());
                 replay(snapshot, whence, needs, pattern.fresh())?
             }
         };
-        Ok(Self { exchange, needs, pattern, reading, places })
+        Ok(Self { exchange, needs, pattern, reading })
     }
 
     /// Reads on.
@@ -114,16 +122,13 @@ impl Records {
     /// The store can no longer be read.
     pub(super) fn read(&mut self, monitor: &mut Monitor) -> anyhow::Result<Step> {
         match &mut self.reading {
-            Reading::Replay(slices, thread) => match slices.recv_timeout(WAIT) {
+            Reading::Replay(replay) => match replay.slices.recv_timeout(WAIT) {
                 Ok(slice) => {
                     self.exchange.fold(slice, monitor);
                     Ok(Step::Read)
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(Step::Nothing),
-                Err(RecvTimeoutError::Disconnected) => match thread.take().map(JoinHandle::join) {
-                    Some(Ok(report)) => Ok(Step::End(wrong(&report?))),
-                    _ => bail!("the thread that reads it has failed"),
-                },
+                Err(RecvTimeoutError::Disconnected) => replay.end(),
             },
             Reading::Follow(follow) => {
                 let (mut slices, needs, pattern) = (Vec::new(), self.needs, &self.pattern);
@@ -142,8 +147,6 @@ impl Records {
                     },
                 )?;
                 slices.into_iter().for_each(|slice| self.exchange.fold(slice, monitor));
-                let newest = monitor.newest_of(self.exchange.source());
-                self.places.pass(follow.cursor(), newest, monitor.progress().1);
                 Ok(match progress {
                     Progress::Quiet => Step::Nothing,
                     Progress::Ended => Step::End(wrong(&follow.report())),
@@ -153,15 +156,35 @@ impl Records {
         }
     }
 
-    /// Behind which record to go on when seconds from `open` on are not closed; with none, behind
-    /// what was read. A replay goes on behind what was there when it began.
-    pub(super) fn place(&self, open: Option<i64>) -> Option<&Cursor> {
-        if open.is_some() { self.places.before(open) } else { self.places.last() }
+    /// Behind which record a later run goes on: behind what was read. Of a replay that has not come
+    /// to its end nobody knows, since its slices do not tell.
+    pub(super) fn place(&self) -> Option<Cursor> {
+        match &self.reading {
+            Reading::Follow(follow) => Some(follow.cursor()),
+            Reading::Replay(replay) => replay.is_whole.then(|| replay.end.clone()),
+        }
+    }
+
+    /// The requests that have no response yet, for a later run.
+    pub(super) fn save(&self) -> Vec<OpenRequest> {
+        self.exchange.save()
     }
 
     /// Requests that have no response yet.
     pub(super) fn open_requests(&self) -> usize {
         self.exchange.open()
+    }
+}
+
+impl Replay {
+    /// The thread has sent all that it will.
+    fn end(&mut self) -> anyhow::Result<Step> {
+        let Some(Ok(report)) = self.thread.take().map(JoinHandle::join) else {
+            bail!("the thread that reads it has failed")
+        };
+        let report = report?;
+        self.is_whole = true;
+        Ok(Step::End(wrong(&report)))
     }
 }
 
@@ -222,6 +245,7 @@ fn replay(
     pattern: Slice,
 ) -> anyhow::Result<Reading> {
     let (sender, slices) = sync_channel(AHEAD);
+    let end = snapshot.cursors(&whence.query())?.end();
     let read = move || -> anyhow::Result<Report> {
         let report = snapshot.visit(
             &whence.query(),
@@ -238,7 +262,7 @@ fn replay(
     };
     let thread = thread::Builder::new().name("store".to_owned()).spawn(read);
     let thread = thread.context("cannot start a thread")?;
-    Ok(Reading::Replay(slices, Some(thread)))
+    Ok(Reading::Replay(Replay { slices, thread: Some(thread), end, is_whole: false }))
 }
 
 /// Adds what records tell.

@@ -14,8 +14,8 @@ use anyhow::Context as _;
 use logq_directory::Directory;
 use logq_format::{RecordType, Timestamp, TypeSet};
 use logq_monitor::series::{Ended, Entry, Started};
-use logq_monitor::{Monitor, Options, Output as Said};
-use logq_reader::{Filter, Order, Query, Snapshot};
+use logq_monitor::{Monitor, Options, Output as Said, Saved};
+use logq_reader::{Filter, Query, Snapshot};
 use logq_rotation::LogManager;
 use logq_writer::{Clock, LoggerOptions, MasterLogger, OpenError};
 
@@ -24,8 +24,6 @@ use crate::limit::{self, SizeLimit};
 
 /// Records of so long are written together. A block costs 72 bytes beside its records.
 const OUTPUT_DELAY: Duration = Duration::from_secs(2);
-/// Among so many of the newest records there is one of a second, unless all are alerts.
-const NEWEST: u64 = 1_000;
 
 /// The records that the sink writes.
 pub(crate) const TYPES: TypeSet = TypeSet::EMPTY.with(RecordType::MasterLog);
@@ -51,8 +49,26 @@ pub(super) struct SeriesSink {
     sources: Vec<String>,
     /// Whether the run goes on where another one ended.
     is_resumed: bool,
+    /// What that one has written of what is told again.
+    told: Option<Told>,
     has_alert: bool,
     last: i64,
+}
+
+/// What an earlier run has written after it last noted how far it was.
+struct Told {
+    /// The first second that was not closed when it noted that.
+    from: i64,
+    /// The second of the newest entry.
+    to: i64,
+    /// The entries of that second; perhaps not all that there were.
+    last: Vec<Entry>,
+}
+
+impl Told {
+    fn has(&self, second: i64, entry: &Entry) -> bool {
+        (self.from..self.to).contains(&second) || (second == self.to && self.last.contains(entry))
+    }
 }
 
 /// The second that is being told of, in microseconds.
@@ -65,17 +81,20 @@ impl Clock for LogClock {
 }
 
 impl SeriesSink {
-    /// Opens the store, which is created if it does not exist.
+    /// Opens the store, which is created if it does not exist. What the run that is `resumed` has
+    /// written there is not written again.
     ///
     /// # Errors
     ///
-    /// It cannot be written to, or the limit is too small.
+    /// It cannot be written to or read, or the limit is too small.
     pub(super) fn open(
         wish: &StoreWish,
         options: &Options,
-        is_resumed: bool,
+        resumed: Option<&Saved>,
     ) -> anyhow::Result<Self> {
         let path = wish.path.clone();
+        let from = resumed.and_then(Saved::next);
+        let told = from.map_or(Ok(None), |from| told(&path, from))?;
         Directory::create(&path)?;
         Ok(Self {
             logger: None,
@@ -85,7 +104,8 @@ impl SeriesSink {
             path,
             options: options.clone(),
             sources: Vec::new(),
-            is_resumed,
+            is_resumed: resumed.is_some(),
+            told,
             has_alert: false,
             last: 0,
         })
@@ -129,6 +149,9 @@ impl Sink for SeriesSink {
 
     fn said(&mut self, said: &Said) {
         let Some((second, entry)) = Entry::of(said, &self.options.rules) else { return };
+        if self.told.as_ref().is_some_and(|told| told.has(second, &entry)) {
+            return;
+        }
         self.has_alert |= matches!(entry, Entry::Alert(_));
         self.write(second, &entry);
     }
@@ -160,37 +183,41 @@ impl Sink for SeriesSink {
     }
 }
 
-/// The second of the newest entry of a series; `None` if there is no store, or nothing in it.
+/// What a series holds from a second on; `None` if there is no store, or nothing in it from there.
 ///
 /// # Errors
 ///
 /// The store cannot be read.
-pub(super) fn newest(path: &Path) -> anyhow::Result<Option<i64>> {
+fn told(path: &Path, from: i64) -> anyhow::Result<Option<Told>> {
     if !path.exists() {
         return Ok(None);
     }
     let snapshot = Snapshot::open(&[path])?;
     let query = Query {
+        since: Some(Timestamp::from_micros(from.saturating_mul(1_000_000))),
         filter: Filter { types: TYPES, ..Filter::default() },
-        order: Order::Descending,
-        limit: Some(NEWEST),
         ..Query::default()
     };
-    let mut newest = None;
+    let mut told: Option<Told> = None;
     snapshot.scan(
         &query,
-        |rows| rows.iter().find_map(|row| second_of(&row)),
-        |found| {
-            newest = newest.or(found);
-            if newest.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        |rows| rows.iter().filter_map(|row| entry_of(&row)).collect::<Vec<_>>(),
+        |entries| {
+            for (second, entry) in entries {
+                match &mut told {
+                    Some(told) if told.to == second => told.last.push(entry),
+                    _ => told = Some(Told { from, to: second, last: vec![entry] }),
+                }
+            }
+            ControlFlow::Continue(())
         },
     )?;
-    Ok(newest)
+    Ok(told)
 }
 
-fn second_of(row: &logq_reader::Row<'_>) -> Option<i64> {
+fn entry_of(row: &logq_reader::Row<'_>) -> Option<(i64, Entry)> {
     let record = row.record().ok()?;
-    entry(&record).map(|_| row.time().as_micros().div_euclid(1_000_000))
+    entry(&record).map(|entry| (row.time().as_micros().div_euclid(1_000_000), entry))
 }
 
 /// The entry that a record holds, if it is one and whole.

@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub(super) rotate_wait: Duration,
     /// Where files and stores begin that are opened now.
     pub(super) from: Begin,
+    /// Whether a later run goes on with what is not read.
+    pub(super) is_noted: bool,
 }
 
 /// A path, a pattern's path, or standard input.
@@ -117,8 +119,8 @@ impl Source {
         desk: &mut Desk,
     ) -> Result<Self, OpenError> {
         let id = desk.monitor.open(&name);
-        let opened = desk.ledger.store(&path).and_then(|after| {
-            Records::open(&path, desk.follows, after, desk.from, id, &desk.monitor)
+        let opened = desk.ledger.store(&path).and_then(|place| {
+            Records::open(&path, desk.follows, place, desk.from, id, &desk.monitor)
         });
         match opened {
             Ok(records) => {
@@ -179,9 +181,7 @@ impl Source {
         let result = match &mut self.kind {
             Kind::Tail(tail) => {
                 let step = tail.read(&mut buffer, &mut desk.ledger, now);
-                let taken = self.take(step, &buffer, desk, now);
-                self.pass(desk);
-                taken
+                self.take(step, &buffer, desk, now)
             }
             Kind::Records(records) => match records.read(&mut desk.monitor) {
                 Ok(records::Step::Read) => Ok(Progress::Read(0)),
@@ -213,15 +213,6 @@ impl Source {
         })
     }
 
-    /// What was read of a file is counted, as far as its lines could be read.
-    fn pass(&mut self, desk: &Desk) {
-        if let Kind::Tail(tail) = &mut self.kind
-            && self.input.format().is_some()
-        {
-            tail.pass(desk.monitor.newest_of(self.input.source()), desk.monitor.progress().1);
-        }
-    }
-
     fn take(
         &mut self,
         step: Step,
@@ -240,9 +231,12 @@ impl Source {
                 );
                 desk.notes.note(&self.name, &text);
             }
-            Step::Rotated(old) => {
+            Step::Rotated(mut old) => {
                 self.input.rotate(&mut desk.monitor)?;
-                desk.ledger.note(&old);
+                old.end_line();
+                if !self.input.has_unread() {
+                    desk.ledger.note(&old);
+                }
                 self.late.push(Late { file: old, input: None, quiet_since: now });
                 if self.late.len() > LATE_MAX {
                     self.late.remove(0).close(desk);
@@ -318,13 +312,14 @@ impl Source {
         }
     }
 
-    /// Notes how far files were read.
+    /// Notes how far it was read and counted.
     pub(super) fn note(&self, ledger: &mut Ledger) {
         match &self.kind {
+            Kind::Tail(_) if self.input.has_unread() => return,
             Kind::Tail(tail) => tail.note(ledger),
             Kind::Records(records) => {
-                if let Some(cursor) = records.place(ledger.open) {
-                    ledger.note_store(&self.path, cursor);
+                if let Some(cursor) = records.place() {
+                    ledger.note_store(&self.path, &cursor, records.save());
                 }
             }
             Kind::Once(_) => {}
@@ -332,10 +327,17 @@ impl Source {
         self.late.iter().for_each(|late| ledger.note(&late.file));
     }
 
+    /// Whether it is a store of which some was read, but not to where the next run would begin.
+    pub(super) fn is_cut_short(&self) -> bool {
+        matches!(&self.kind, Kind::Records(records) if records.place().is_none())
+    }
+
     /// Ends it. A line that nothing ends is a line at the end of the input; where the source would
-    /// have been followed on, it is not. Answers whether its lines could be read.
+    /// have been followed on, or a later run goes on with it, it is not. Answers whether its lines
+    /// could be read.
     pub(super) fn finish(mut self, desk: &mut Desk, at_its_end: bool) -> bool {
-        if !at_its_end {
+        let goes_on = desk.is_noted && matches!(self.kind, Kind::Tail(_));
+        if !at_its_end || goes_on {
             self.input.truncate();
         }
         let finished = self.input.finish(&mut desk.monitor);
@@ -364,6 +366,8 @@ impl Late {
     fn close(mut self, desk: &mut Desk) {
         if let Some(input) = &mut self.input {
             let _ = input.rotate(&mut desk.monitor);
+            self.file.end_line();
+            desk.ledger.note(&self.file);
         }
         desk.ledger.release(&self.file);
     }

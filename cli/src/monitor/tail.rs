@@ -141,13 +141,6 @@ impl Tail {
         self.current.as_ref()
     }
 
-    /// What was read so far is counted.
-    pub(super) fn pass(&mut self, newest: Option<i64>, open: Option<i64>) {
-        if let Some(current) = &mut self.current {
-            current.pass(newest, open);
-        }
-    }
-
     /// Bytes to read as it is now.
     pub(super) fn len(&self) -> u64 {
         self.current.iter().chain(&self.next).map(OpenFile::len).sum()
@@ -347,6 +340,7 @@ mod tests {
                     Step::End => shown += "<end>",
                     Step::Truncated { at } => shown += &format!("<truncated at {at}>"),
                     Step::Rotated(old) => {
+                        self.ledger.note(&old);
                         self.ledger.release(&old);
                         shown += "<rotated>";
                     }
@@ -436,6 +430,7 @@ mod tests {
     fn a_later_run_reads_what_was_rotated_meanwhile() {
         let mut trial = Trial::new();
         assert_eq!(trial.read(), "a\n");
+        trial.tail.note(&mut trial.ledger);
         trial.tail.close(&mut trial.ledger);
         trial.append("log", "b\n");
         trial.rename("log", "log.1");

@@ -23,9 +23,6 @@ impl Monitor {
 
     /// Counts a hit that a record of second `at` tells of.
     pub(crate) fn exchange(&mut self, at: i64, hit: &Hit<'_>, is_orphan: bool) {
-        if self.is_known(hit.second(), at - self.scheme.lateness_s) {
-            return;
-        }
         self.report.lines += 1;
         let Some(place) = self.place(at, hit.second()) else {
             self.report.too_late += 1;
@@ -39,48 +36,23 @@ impl Monitor {
 
     /// Counts bytes of a hit of `second` that a record of second `at` tells of.
     pub(crate) fn add_bytes(&mut self, at: i64, second: i64, bytes: u64) {
-        let is_known = self.is_known(second, at - self.scheme.lateness_s);
-        if let Some(place) = self.place(at, second).filter(|_| bytes > 0 && !is_known) {
+        if let Some(place) = self.place(at, second).filter(|_| bytes > 0) {
             self.amend(place, &Counts { bytes: bytes.into(), ..Counts::default() });
         }
     }
 
     /// Counts a request that was given up in a second.
     pub(crate) fn unanswered(&mut self, at: i64) {
-        if self.is_known(at, at) {
-            return;
-        }
         let unanswered = Counts { unanswered: 1, ..Counts::default() };
         if let Some(place) = self.place(at, at) {
             self.amend(place, &unanswered);
         }
     }
 
-    /// The second of the newest line of a source.
-    pub fn newest_of(&self, source: SourceId) -> Option<i64> {
-        self.clock.source(source)?.newest
-    }
-
-    /// An earlier run has counted all seconds before `closed`, and the sources begin somewhat earlier
-    /// than where it ended. Until a source has passed `closed` by the lateness, its hits of seconds
-    /// before that are those which were counted, and are left out.
-    pub fn resume(&mut self, closed: i64) {
-        self.resumed = Some(closed);
-    }
-
-    /// Whether a hit of `second` that comes when its source has completed the seconds before `open`
-    /// was counted by an earlier run.
-    pub(super) fn is_known(&self, second: i64, open: i64) -> bool {
-        self.resumed.is_some_and(|closed| second < closed && open <= closed)
-    }
-
     /// Counts hits that were counted elsewhere, all of which came in time as far as their own source
     /// goes; where the others are ahead by more than it may lag behind, they are late all the same.
     pub(crate) fn absorb(&mut self, tally: Tally) {
         for (second, bucket) in tally.seconds {
-            if self.is_known(second, second) {
-                continue;
-            }
             let open = self.next.map_or(second, |next| next.max(second));
             let place = Place { second, open };
             self.report.lines += bucket.counts.hits;
@@ -90,9 +62,6 @@ impl Monitor {
             self.intervals.amend(place, &bucket.counts);
         }
         for (start, part) in tally.intervals {
-            if self.is_known(start, start) {
-                continue;
-            }
             self.report.latencies.merge(&part.latencies);
             self.intervals.absorb(start, part, self.next);
         }

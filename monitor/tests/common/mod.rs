@@ -112,6 +112,61 @@ pub(crate) fn run(
     (outputs, monitor.report().clone())
 }
 
+/// The same, line by line, by monitors each of which is cut off, one time in `odds` behind a line, and
+/// followed by one that goes on by its saved state; all that they say. Sources are read as they hold one
+/// another back.
+pub(crate) fn run_cut_off(
+    options: Options,
+    texts: &[String],
+    odds: u32,
+    random: &mut Rng,
+) -> Vec<Output> {
+    let mut monitor = Monitor::new(options.clone());
+    let mut sources = vec![None; texts.len()];
+    let mut rests: Vec<Vec<&str>> =
+        texts.iter().map(|text| text.split_inclusive('\n').rev().collect()).collect();
+    let headers: Vec<&str> = rests.iter_mut().filter_map(Vec::pop).collect();
+    let mut outputs = Vec::new();
+    loop {
+        let mut inputs: Vec<Option<Input>> = Vec::new();
+        for (index, header) in headers.iter().enumerate() {
+            let id = monitor.open(&index.to_string());
+            let options = InputOptions { force: true, ..InputOptions::default() };
+            let mut input = Input::new(id, options);
+            input.push(header.as_bytes(), &mut monitor).unwrap();
+            sources[index] = Some(id);
+            inputs.push(Some(input));
+        }
+        for (input, rest) in inputs.iter_mut().zip(&rests) {
+            if rest.is_empty() {
+                input.take().unwrap().finish(&mut monitor).unwrap();
+            }
+        }
+        let is_over = loop {
+            let Some(behind) = monitor.behind() else { break true };
+            let index = sources.iter().position(|source| *source == Some(behind)).unwrap();
+            let line = rests[index].pop().unwrap();
+            inputs[index].as_mut().unwrap().push(line.as_bytes(), &mut monitor).unwrap();
+            if rests[index].is_empty() {
+                inputs[index].take().unwrap().finish(&mut monitor).unwrap();
+            }
+            outputs.extend(monitor.drain());
+            if random.u32(..odds) == 0 {
+                break false;
+            }
+        };
+        if is_over {
+            break;
+        }
+        let state = serde_json::to_string(&monitor.save()).unwrap();
+        monitor = Monitor::new(options.clone());
+        monitor.restore(serde_json::from_str(&state).unwrap());
+    }
+    monitor.end();
+    outputs.extend(monitor.drain());
+    outputs
+}
+
 fn choose(
     monitor: &Monitor,
     inputs: &[Option<Input>],

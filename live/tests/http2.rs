@@ -16,14 +16,20 @@ use common::{Server, content, options};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use logq_live::streams::StreamsOptions;
 
 async fn connected(server: &Server) -> SendRequest<Empty<Bytes>> {
+    connected_with(server, &Builder::new(TokioExecutor::new())).await
+}
+
+async fn connected_with(
+    server: &Server,
+    builder: &Builder<TokioExecutor>,
+) -> SendRequest<Empty<Bytes>> {
     let connection = tokio::net::TcpStream::connect(server.get).await.unwrap();
-    let (sender, running) =
-        handshake(TokioExecutor::new(), TokioIo::new(connection)).await.unwrap();
+    let (sender, running) = builder.handshake(TokioIo::new(connection)).await.unwrap();
     tokio::spawn(running);
     sender
 }
@@ -88,5 +94,42 @@ fn a_reader_that_stands_still_does_not_stop_others_on_its_connection() {
             assert!(body.to_bytes() == bytes);
         }
         assert!(still.into_body().collect().await.unwrap().to_bytes() == bytes, "nothing is lost");
+    });
+}
+
+/// Bytes that left streams for connections, whether or not a client has taken them.
+fn handed_out(server: &Server) -> u64 {
+    let metrics = common::client::get(server.get, "/metrics", &[]).text();
+    let name = "logq_stream_bytes_total{direction=\"out\"} ";
+    metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
+}
+
+/// A client may read a hundred streams over one connection and take nothing of any. What is kept for it
+/// is little, whether the bytes come from the file or, while a writer is there, from memory.
+#[test]
+fn streams_that_nobody_takes_hold_little() {
+    const STREAMS: u64 = 100;
+    let server = Server::start(options());
+    let mut writer = Writing::put(server.put, "/v1/streams/s");
+    writer.write(&content(4 << 20));
+    server.wait_for_len("s", 4 << 20);
+    run(async {
+        let mut narrow = Builder::new(TokioExecutor::new());
+        narrow.initial_stream_window_size(1);
+        let mut sender = connected_with(&server, &narrow).await;
+        let mut stalled = Vec::new();
+        for _ in 0..STREAMS {
+            stalled.push(get(&mut sender).await);
+        }
+        let mut before = 0;
+        let out = loop {
+            let out = handed_out(&server);
+            if out == before && out >= STREAMS {
+                break out;
+            }
+            before = out;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
+        assert!(out <= STREAMS * (128 << 10), "{} bytes for each", out / STREAMS);
     });
 }

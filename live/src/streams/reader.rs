@@ -4,14 +4,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Version;
 use tokio::sync::watch;
 
 use crate::body::BodyError;
+use crate::message::Request;
 use crate::model::{Progress, State};
 use crate::range::End;
 use crate::shutdown::Shutdown;
 
+use super::blocking::BUFFER_LEN;
 use super::stream::{Stream, byte_count};
+
+/// The largest piece for a reader over HTTP/2, in bytes: one frame. HTTP/2 keeps several pieces of each
+/// stream, and a client may stop reading a hundred streams of one connection.
+const FRAME_LEN: usize = 16 << 10;
 
 /// Where a reader is.
 #[derive(Debug)]
@@ -20,6 +27,7 @@ pub(super) struct Reader {
     progress: watch::Receiver<Progress>,
     offset: u64,
     end: End,
+    piece_len_max: usize,
     shutdown: Shutdown,
 }
 
@@ -33,8 +41,12 @@ pub(super) enum Piece {
 }
 
 impl Reader {
-    pub(super) fn new(stream: Arc<Stream>, offset: u64, end: End, shutdown: Shutdown) -> Self {
-        Self { progress: stream.changes(), stream, offset, end, shutdown }
+    /// The reader that `request` asks for.
+    pub(super) fn new(stream: Arc<Stream>, offset: u64, end: End, request: &Request) -> Self {
+        let frames = request.head.version >= Version::HTTP_2;
+        let piece_len_max = if frames { FRAME_LEN } else { BUFFER_LEN };
+        let shutdown = request.shutdown.clone();
+        Self { progress: stream.changes(), stream, offset, end, piece_len_max, shutdown }
     }
 
     pub(super) fn stream(&self) -> &Arc<Stream> {
@@ -64,7 +76,7 @@ impl Reader {
             };
             let available = wanted.min(progress.len);
             if self.offset < available {
-                let bytes = self.stream.read(self.offset, available)?;
+                let bytes = self.stream.read(self.offset, available, self.piece_len_max)?;
                 self.offset = self.offset.saturating_add(byte_count(&bytes));
                 return Ok(Piece::Bytes(bytes));
             }

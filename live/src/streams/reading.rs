@@ -72,7 +72,7 @@ pub(super) async fn read(
     };
     let start = answer.start();
     response.headers_mut().insert(OFFSET, number(start));
-    let reader = Reader::new(stream, start, end, request.shutdown.clone());
+    let reader = Reader::new(stream, start, end, request);
     send(&mut response, reader, end, takes_trailers(head), numbers);
     Ok(response)
 }
@@ -172,7 +172,7 @@ fn read_as_livelog(
     let (start, end) = decide_compat(first, last, progress);
     let mut response = Response::new(Body::empty());
     describe(response.headers_mut(), &stream, progress);
-    let reader = Reader::new(stream, start, end, request.shutdown.clone());
+    let reader = Reader::new(stream, start, end, request);
     send(&mut response, reader, end, takes_trailers(request.headers()), numbers);
     Ok(response)
 }
@@ -182,7 +182,7 @@ pub(super) async fn poll(
     stream: &Arc<Stream>,
     offset: u64,
     wait: Duration,
-    shutdown: &Shutdown,
+    request: &mut Request,
     numbers: &Numbers,
 ) -> Result<Response, Problem> {
     if offset > stream.progress().len {
@@ -194,7 +194,7 @@ pub(super) async fn poll(
     tokio::select! {
         biased;
         _ = waited => {}
-        () = shutdown.requested() => {}
+        () = request.shutdown.requested() => {}
     }
     let progress = stream.progress();
     let end = progress.len.min(offset.saturating_add(POLL_LEN_MAX));
@@ -206,7 +206,7 @@ pub(super) async fn poll(
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
     }
-    let reader = Reader::new(stream.clone(), offset, End::Stored(end), shutdown.clone());
+    let reader = Reader::new(stream.clone(), offset, End::Stored(end), request);
     send(&mut response, reader, End::Stored(end), false, numbers);
     Ok(response)
 }
@@ -244,7 +244,7 @@ pub(super) fn watch(
     headers.remove(http::header::ACCEPT_RANGES);
     headers.remove(http::header::ETAG);
     flows(headers);
-    let reader = Reader::new(stream, start, End::Stream, request.shutdown.clone());
+    let reader = Reader::new(stream, start, End::Stream, request);
     *response.body_mut() = match *request.method() {
         Method::HEAD => Body::empty(),
         _ => events::body(reader, reset, numbers),

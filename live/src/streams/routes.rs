@@ -102,7 +102,7 @@ impl StreamRoutes {
         match query.offset {
             Some(offset) if *request.method() == Method::GET => {
                 let wait = query.wait.unwrap_or(POLL_WAIT);
-                poll(&stream, offset, wait, &request.shutdown, numbers).await
+                poll(&stream, offset, wait, request, numbers).await
             }
             _ => {
                 read(stream, request, Manner { follow: query.follow, livelog: false }, numbers)

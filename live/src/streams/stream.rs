@@ -155,16 +155,20 @@ impl Stream {
         self.progress.receiver_count()
     }
 
-    /// Bytes from `offset` on and below `end`, at least one and as many as are convenient. `end` must not
-    /// be above the committed length.
-    pub(super) fn read(&self, offset: u64, end: u64) -> io::Result<Bytes> {
-        if let Some(bytes) = self.ring().get(offset, end) {
-            return Ok(bytes);
-        }
+    /// Bytes from `offset` on and below `end`, at least one and as many as are convenient, but no more
+    /// than `len_max`. `end` must not be above the committed length.
+    pub(super) fn read(&self, offset: u64, end: u64, len_max: usize) -> io::Result<Bytes> {
         // Large enough that the system call costs nothing beside the copy, small enough that a
         // thousand readers fit into memory.
         let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
-        read_at(&self.data, offset, len.min(BUFFER_LEN))
+        let len = len.min(len_max).min(BUFFER_LEN);
+        let end = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        match self.ring().get(offset, end) {
+            // A small part would hold the whole chunk in memory as long as its reader stalls.
+            Some(bytes) if len_max < BUFFER_LEN => Ok(Bytes::copy_from_slice(&bytes)),
+            Some(bytes) => Ok(bytes),
+            None => read_at(&self.data, offset, len),
+        }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -203,7 +207,7 @@ impl Stream {
     fn digest_of_file(&self) -> io::Result<Sha256> {
         let (mut digest, mut offset, len) = (Sha256::new(), 0, self.progress().len);
         while offset < len {
-            let bytes = self.read(offset, len)?;
+            let bytes = self.read(offset, len, BUFFER_LEN)?;
             digest.update(&bytes);
             offset += byte_count(&bytes);
         }

@@ -47,11 +47,30 @@ done
 
 number=0
 stream() { number=$((number + 1)); path="/v1/streams/bench-$number"; }
+# Content goes once it is measured, so that each stream finds the same memory free as the one before.
+remove() { curl -s -X DELETE "http://$put$path"; sleep 0.5; }
 
-for readers in 0 1 10 100 1000; do
+logq-live-bench loopback
+for readers in 0 1; do
     stream
-    logq-live-bench put $put $get --path "$path" --mebibytes "$mebibytes" --readers $readers --pid $serve
+    logq-live-bench put $put $get --path "$path" --mebibytes 1024 --readers $readers --pid $serve
+    remove
 done
+# Readers of a stream share the processors with its writer here. Once they compete as equals, then as a process
+# that stands back (--niceness), which is nearer to readers on other machines. Each has a writer
+# without readers beside it.
+for niceness in 0 10; do
+    for readers in 0 1 0 10 0 100 0 1000; do
+        stream
+        printf 'niceness=%s ' $niceness
+        logq-live-bench put $put $get --path "$path" --mebibytes "$mebibytes" --readers $readers \
+            --niceness $niceness --pid $serve
+        remove
+    done
+done
+
+stream
+logq-live-bench put $put $get --path "$path" --mebibytes "$mebibytes" --readers 0 --pid $serve >/dev/null
 curl -s "http://$get$path" -o "$work/www/file"
 for readers in 1 10 100; do
     printf 'logq  '; logq-live-bench get $get "$path" --readers $readers

@@ -178,13 +178,13 @@ fn server_options(
         cors_origins: arguments.cors_origins.clone(),
         allow_hosts: arguments.allow_hosts.clone(),
         compat_livelog: arguments.compat == Some(Compat::Livelog),
+        limits: arguments.clients.limits(),
         timers: Timers {
             writer_idle: arguments.writer_idle,
             grace: arguments.grace,
-            ..Timers::default()
+            ..arguments.clients.timers()
         },
         journal: if arguments.quiet { Journal::none() } else { journal.clone() },
-        ..ServerOptions::default()
     })
 }
 

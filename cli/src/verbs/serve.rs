@@ -1,6 +1,8 @@
 //! `logq serve`: logs live over HTTP. This file reads flags and livelog's environment variables; what
 //! they set up is in `serve`.
 
+mod clients;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use clap::{Args, ValueEnum};
 use crate::args::ZoneArguments;
 use crate::exit::Exit;
 use crate::serve::{self, Failure};
+
+pub(crate) use clients::ClientArguments;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,6 +120,9 @@ pub(crate) struct ServeArguments {
     /// On standard error, tell nothing of requests
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    #[command(flatten)]
+    pub(crate) clients: ClientArguments,
 }
 
 /// Programs that are imitated.

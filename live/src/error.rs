@@ -51,6 +51,9 @@ pub enum ServeError {
         /// What is wrong with it. No part of a token.
         reason: String,
     },
+    /// The system gives this process no threads.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
     /// A token in the environment cannot be used.
     #[error("{variable} is not a token: 1 to 1024 visible ASCII characters")]
     Token {
@@ -66,7 +69,7 @@ impl ServeError {
         match self {
             Self::HalfTls { .. } | Self::Tls { .. } => 68,
             Self::OpenBind { .. } => 69,
-            Self::Bind { .. } | Self::Tokens { .. } | Self::Token { .. } => 1,
+            Self::Bind { .. } | Self::Threads(_) | Self::Tokens { .. } | Self::Token { .. } => 1,
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | questions about stores and a monitor's series | [`Stores`], [`Monitor`] |
 //! | what browsers show, and the description of it all | [`Page`] |
 //! | numbers about the server, lines about it | [`Metrics`], [`Journal`] |
-//! | sockets, certificates, tokens, limits | [`Server`], [`ServerOptions`] |
+//! | sockets, threads, certificates, tokens, limits | [`Server`], [`ServerOptions`] |
 //! | streams: one writes, many read, from any byte on | [`streams`], [`range`], [`model`] |
 //!
 //! # Slow, greedy, confused and hostile clients
@@ -76,6 +76,7 @@ mod service;
 mod shutdown;
 mod stores;
 pub mod streams;
+mod threads;
 mod tls;
 mod tokens;
 

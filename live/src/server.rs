@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::options::{Listen, ServerOptions};
 use crate::service::Service;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
+use crate::threads::ReaderThreads;
 use crate::tls::Tls;
 use crate::tokens::Tokens;
 
@@ -33,6 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that come before [`Self::run`] wait.
 pub struct Server {
     listeners: Vec<(TcpListener, Listen)>,
+    readers: ReaderThreads,
     options: ServerOptions,
     metrics: Metrics,
     control: Arc<Control>,
@@ -51,12 +54,14 @@ struct Control {
 }
 
 impl Server {
-    /// Reads certificate and tokens and listens. Must be called within a tokio runtime.
+    /// Reads certificate and tokens and listens. Must be called within a tokio runtime: it serves the
+    /// addresses of writers ([`Side::Put`]), while those of readers are served by threads of their own,
+    /// which stand back for it.
     ///
     /// # Errors
     ///
-    /// An address cannot be bound or would be open to all, or a file cannot be used. Nothing listens
-    /// then.
+    /// An address cannot be bound or would be open to all, a file cannot be used, or there are no
+    /// threads. Nothing listens then.
     pub fn bind(options: ServerOptions, metrics: Metrics) -> Result<Self, ServeError> {
         let tls = options.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let read = options.read_tokens.clone();
@@ -64,13 +69,19 @@ impl Server {
         for listen in &options.listen {
             check_protection(listen, &options, &tokens)?;
         }
-        let listeners = options.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+        let readers = ReaderThreads::start().map_err(ServeError::Threads)?;
+        let writers = Handle::current();
+        let bound = options.listen.iter().map(|listen| {
+            let _inside = serving(listen.side, &writers, &readers).enter();
+            bind(listen)
+        });
+        let listeners = bound.collect::<Result<Vec<_>, _>>()?;
         let warnings = tokens.warnings().chain(tls.iter().filter_map(|tls| tls.warning()));
         warnings.for_each(|warning| options.journal.line(&warning));
         let (trigger, shutdown) = ShutdownTrigger::new();
         let journal = options.journal.clone();
         let control = Arc::new(Control { trigger, tokens, tls, journal });
-        Ok(Self { listeners, options, metrics, control, shutdown })
+        Ok(Self { listeners, readers, options, metrics, control, shutdown })
     }
 
     /// Where it listens, with the ports that were taken for port 0.
@@ -103,8 +114,10 @@ impl Server {
         let (cut, cuts) = ShutdownTrigger::new();
         let (open, mut all_closed) = mpsc::channel::<()>(1);
         let addresses = self.listeners;
+        let builder = |side| connection::builder(&self.options.limits, &self.options.timers, side);
         let shared = Arc::new(Shared {
-            builder: connection::builder(&self.options.limits, &self.options.timers),
+            writers: builder(Side::Put),
+            readers: builder(Side::Get),
             tls: self.control.tls.clone(),
             front: front(
                 self.options,
@@ -122,7 +135,7 @@ impl Server {
                 open: open.clone(),
                 listen,
             };
-            tokio::spawn(accept.run(listener));
+            serving(listen.side, &Handle::current(), &self.readers).spawn(accept.run(listener));
         }
         drop((open, shared));
         self.shutdown.requested().await;
@@ -154,6 +167,14 @@ fn check_protection(
         && !tokens.are_needed_for(access)
         && !options.insecure_no_auth;
     if open { Err(ServeError::OpenBind { address: listen.address, missing }) } else { Ok(()) }
+}
+
+/// What serves the connections of a side.
+fn serving<'a>(side: Side, writers: &'a Handle, readers: &'a ReaderThreads) -> &'a Handle {
+    match side {
+        Side::Put => writers,
+        Side::Get => readers.handle(),
+    }
 }
 
 fn bind(listen: &Listen) -> Result<(TcpListener, Listen), ServeError> {

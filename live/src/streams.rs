@@ -22,9 +22,10 @@
 //! | what is answered | `routes` (`/v1/streams`), `legacy` (`/log`), `reading`, `writing`, `headers` |
 //! | how bytes go out and come in | `sending`, `events`, `reader`; `receiving`, `writer` |
 //! | what a stream is | `stream`, `ring`, `table` |
-//! | what is on disk, and what is left of it after a crash | `directory`, `record`, `recovery`, `blocking` |
+//! | what is on disk, and what is left of it after a crash | `directory`, `record`, `recovery`, `digest`, `blocking` |
 
 mod blocking;
+mod digest;
 mod directory;
 mod events;
 mod headers;

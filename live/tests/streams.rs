@@ -12,9 +12,12 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::client::{Answer, Ended, Writing, ask, connect, get, send};
 use common::{Server, content, options};
 use logq_live::streams::StreamsOptions;
+use sha2::{Digest as _, Sha256};
 
 const PATH: &str = "/v1/streams/s";
 
@@ -43,6 +46,36 @@ fn a_complete_stream_ends_with_trailers_for_those_who_take_them() {
         assert_eq!(with_trailers.trailer(name), Some(expected), "{name}");
     }
     assert_eq!(written.header("repr-digest"), Some(digest));
+}
+
+/// The digest of a long stream is reckoned when it has ended. Who asks for it waits.
+#[test]
+fn the_digest_of_a_long_stream_is_there_for_those_who_ask() {
+    let scratch = tempfile::tempdir().unwrap();
+    let kept = || StreamsOptions { directory: Some(scratch.path().join("streams")), ..options() };
+    let server = Server::start(kept());
+    let bytes = content(5 << 20);
+    let sha256 = Sha256::digest(&bytes);
+    let digest = format!("sha-256=:{}:", STANDARD.encode(sha256));
+    let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let wanted = [("Want-Repr-Digest", "sha-512=3, sha-256=10")];
+    let mut writer = Writing::begin(server.put, "PUT", PATH, &wanted);
+    let mut reader = get(server.get, "/v1/streams/s?wait=5", &[("TE", "trailers")]);
+    let mut events = get(server.get, "/v1/streams/s/events?wait=5", &[]);
+    writer.write(&bytes);
+    assert_eq!(writer.finish().header("repr-digest"), Some(&*digest));
+    assert!(reader.rest() == (bytes.clone(), Ended::Complete));
+    assert_eq!(reader.trailer("repr-digest"), Some(&*digest));
+    assert!(events.text().contains(&format!("\"sha256\":\"{hex}\"")));
+    assert_eq!(ask(server.get, "HEAD", PATH, &[]).header("repr-digest"), Some(&*digest));
+
+    // Who does not ask gets an answer at once, and it comes nevertheless, also over a restart.
+    let answer =
+        send(server.put, "PUT", "/v1/streams/t", &[("Want-Repr-Digest", "sha-256=0")], &bytes);
+    assert_eq!(answer.status, 201);
+    server.wait_for_digest("t", &hex);
+    drop(server);
+    assert_eq!(Server::start(kept()).list()[1]["sha256"], *hex);
 }
 
 #[test]

@@ -17,14 +17,18 @@ use tokio_rustls::TlsAcceptor;
 use super::activity::{Activity, Patrol, Reason};
 use super::front::{Front, Origin};
 use super::guard::Guard;
-use super::socket::{self, Watch};
+use super::socket::{self, Socket, Watch};
 use super::streams::Streams;
+use crate::message::Side;
 use crate::options::{Limits, Timers};
 use crate::tls::Tls;
 
-/// Bytes of one read of a request's body, and of what waits to be written besides the piece of a
-/// body that is on its way.
-const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes of one read of a writer's body: more of them cost nothing, for there are few writers, and each
+/// read is a write to the file.
+const WRITER_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes that wait to be written to a reader besides the piece of a body that is on its way. One system
+/// call takes no more, so that a writer who wants the processor need not wait long for its end.
+const READER_BUFFER_BYTES: usize = 64 << 10;
 /// Bytes that an HTTP/2 client may send ahead on one stream, and on all of a connection.
 const H2_WINDOWS: (u32, u32) = (1 << 20, 2 << 20);
 /// Bytes of an HTTP/2 stream that wait to be written.
@@ -35,8 +39,12 @@ const H2_RESETS: (usize, usize) = (20, 1_024);
 /// Between two HTTP/2 pings to a silent client, and for its answer.
 const H2_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
-/// What hyper needs to know to serve connections.
-pub(crate) fn builder(limits: &Limits, timers: &Timers) -> Builder<Streams> {
+/// What hyper needs to know to serve the connections of a side.
+pub(crate) fn builder(limits: &Limits, timers: &Timers, side: Side) -> Builder<Streams> {
+    let buffer_bytes = match side {
+        Side::Put => WRITER_BUFFER_BYTES,
+        Side::Get => READER_BUFFER_BYTES,
+    };
     let mut builder = Builder::new(Streams { stall: timers.stall });
     builder
         .http1()
@@ -44,7 +52,7 @@ pub(crate) fn builder(limits: &Limits, timers: &Timers) -> Builder<Streams> {
         .header_read_timeout(timers.head)
         .half_close(false)
         .max_headers(limits.headers_max)
-        .max_buf_size(BUFFER_BYTES);
+        .max_buf_size(buffer_bytes);
     let head_bytes_max = u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX);
     builder
         .http2()
@@ -64,7 +72,8 @@ pub(crate) fn builder(limits: &Limits, timers: &Timers) -> Builder<Streams> {
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) front: Front,
-    pub(crate) builder: Builder<Streams>,
+    pub(crate) writers: Builder<Streams>,
+    pub(crate) readers: Builder<Streams>,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
@@ -79,19 +88,24 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, origin: Origin
     let head_bytes_max = front.limits.head_bytes_max;
     match shared.tls.as_ref().filter(|_| origin.peer.tls) {
         None => http(&shared, Guard::new(socket, head_bytes_max), watch, origin).await,
-        Some(tls) => {
-            let handshake = TlsAcceptor::from(tls.config()).accept(socket);
-            let Ok(Ok(stream)) = timeout(front.timers.tls_handshake, handshake).await else {
-                front.counters.handshakes_failed.increment();
-                return;
-            };
-            let guard = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Guard::open(stream),
-                _ => Guard::new(stream, head_bytes_max),
-            };
-            http(&shared, guard, watch, origin).await;
-        }
+        // Apart, since a task is as large as the largest of its ways: without TLS it needs the half.
+        Some(tls) => Box::pin(encrypted(&shared, tls, socket, watch, origin)).await,
     }
+}
+
+/// Serves an encrypted connection.
+async fn encrypted(shared: &Arc<Shared>, tls: &Tls, socket: Socket, watch: Watch, origin: Origin) {
+    let front = &shared.front;
+    let handshake = TlsAcceptor::from(tls.config()).accept(socket);
+    let Ok(Ok(stream)) = timeout(front.timers.tls_handshake, handshake).await else {
+        front.counters.handshakes_failed.increment();
+        return;
+    };
+    let guard = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Guard::open(stream),
+        _ => Guard::new(stream, front.limits.head_bytes_max),
+    };
+    http(shared, guard, watch, origin).await;
 }
 
 /// Serves HTTP on a connection.
@@ -104,10 +118,14 @@ where
         let (shared, in_flight) = (shared.clone(), activity.begin());
         async move { Ok::<_, Infallible>(shared.front.answer(request, origin, in_flight).await) }
     });
+    let builder = match origin.peer.side {
+        Side::Put => &shared.writers,
+        Side::Get => &shared.readers,
+    };
     let timers = &shared.front.timers;
     let patrol = Patrol { activity: &activity, watch: &watch, timers };
     {
-        let mut connection = pin!(shared.builder.serve_connection(TokioIo::new(io), service));
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let reason = tokio::select! {
             biased;
             _ = connection.as_mut() => None,

@@ -19,7 +19,7 @@ pub(super) fn blocking<T>(operation: impl FnOnce() -> T) -> T {
 }
 
 /// Bytes of a buffer that is used again and again.
-pub(super) const BUFFER_LEN: usize = 256 << 10;
+pub(super) const BUFFER_LEN: usize = 64 << 10;
 
 /// Buffers that nobody uses, at most so many: to get memory of this size from the system and have it
 /// cleared costs as much as to fill it.

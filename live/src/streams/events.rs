@@ -94,7 +94,7 @@ impl Events {
                     self.read.add(byte_count(&bytes));
                     self.tell(bytes, false)
                 }
-                Ok(Piece::End) | Err(BodyError::Aborted) => self.ending(),
+                Ok(Piece::End) | Err(BodyError::Aborted) => self.ending().await,
                 Err(BodyError::ShuttingDown) => {
                     self.phase = Phase::Over;
                     format!("retry: {RETRY_MS}\n\n")
@@ -141,12 +141,12 @@ impl Events {
         text
     }
 
-    fn ending(&mut self) -> String {
+    async fn ending(&mut self) -> String {
         self.phase = Phase::Over;
         let mut text = self.tell(Bytes::new(), true);
         let stream = self.reader.stream();
         let progress = stream.progress();
-        let sha256 = stream.ending().and_then(|end| end.sha256).map(|digest| hex(&digest));
+        let sha256 = stream.digest().reckoned(stream).await.map(|sha256| hex(&sha256));
         let data = json!({
             "state": progress.state.as_str(), "length": progress.len, "sha256": sha256,
         });

@@ -51,7 +51,7 @@ pub(super) fn describe(headers: &mut HeaderMap, stream: &Stream, progress: Progr
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-    if let Some(sha256) = stream.ending().and_then(|end| end.sha256) {
+    if let Some(sha256) = stream.digest().known() {
         headers.insert(DIGEST, digest(&sha256));
     }
 }

@@ -143,7 +143,7 @@ impl StreamRoutes {
 
 /// What the list tells of a stream. Times are milliseconds since the Unix epoch.
 fn listed(stream: &Stream) -> serde_json::Value {
-    let (progress, ending) = (stream.progress(), stream.ending());
+    let progress = stream.progress();
     json!({
         "name": stream.name.as_str(),
         "generation": stream.generation.to_string(),
@@ -151,8 +151,8 @@ fn listed(stream: &Stream) -> serde_json::Value {
         "length": progress.len,
         "contentType": stream.content_type.header(),
         "createdMs": to_ms(stream.created),
-        "endedMs": ending.map(|end| to_ms(end.at)),
-        "sha256": ending.and_then(|end| end.sha256).map(|digest| hex(&digest)),
+        "endedMs": stream.ended().map(to_ms),
+        "sha256": stream.digest().known().map(|sha256| hex(&sha256)),
         "readers": stream.reader_count(),
     })
 }

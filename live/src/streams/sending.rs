@@ -77,7 +77,10 @@ impl Sending {
             }
             Ok(Piece::End) => {
                 self.over = true;
-                self.trailers.then(|| Ok(Frame::trailers(self.trailers())))
+                if !self.trailers {
+                    return None;
+                }
+                Some(Ok(Frame::trailers(self.trailers().await)))
             }
             Err(error) => {
                 self.over = true;
@@ -86,11 +89,14 @@ impl Sending {
         }
     }
 
-    fn trailers(&self) -> HeaderMap {
+    async fn trailers(&self) -> HeaderMap {
         let stream = self.reader.stream();
         let mut trailers = HeaderMap::new();
         tell_progress(&mut trailers, stream.progress());
-        if let Some(sha256) = stream.ending().and_then(|end| end.sha256) {
+        // A range may end before the stream does.
+        if stream.ended().is_some()
+            && let Some(sha256) = stream.digest().reckoned(stream).await
+        {
             trailers.insert(DIGEST, digest(&sha256));
         }
         trailers

@@ -7,18 +7,17 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::journal::Journal;
 use crate::model::{Generation, Progress, State, StreamName, Tag};
 
 use super::blocking::{BUFFER_LEN, blocking, read_at, write_at};
+use super::digest::Digest;
 use super::directory::{Directory, Stem};
 use super::record::{ContentType, Record};
 use super::ring::Ring;
@@ -38,29 +37,21 @@ pub(super) struct Stream {
     ring: Mutex<Ring>,
     progress: watch::Sender<Progress>,
     pen: Mutex<Option<Pen>>,
-    end: OnceLock<Ending>,
-    removed: AtomicBool,
+    /// When it ended.
+    ended: OnceLock<SystemTime>,
+    digest: Digest,
+    /// Whether its files are gone; locked while they are written.
+    removed: Mutex<bool>,
     journal: Journal,
 }
 
 /// The right to write, and what a writer must know of everything before it.
 #[derive(Debug)]
 pub(super) struct Pen {
-    /// The digest of all bytes so far; `None` where an earlier run of the server wrote them.
-    digest: Option<Sha256>,
     /// Whether the last write waited for the disk.
     disk_waits: bool,
     /// How often a writer put it down.
     pub(super) turn: u64,
-}
-
-/// What is known about a stream once it has ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ending {
-    /// The SHA-256 of all bytes, if it is known.
-    pub(super) sha256: Option<[u8; 32]>,
-    /// When.
-    pub(super) at: SystemTime,
 }
 
 impl Stream {
@@ -88,7 +79,7 @@ impl Stream {
             return Err(error);
         }
         let stream = Self::new(directory, record, data, journal);
-        Ok((Arc::new(stream), Pen { digest: Some(Sha256::new()), disk_waits: false, turn: 0 }))
+        Ok((Arc::new(stream), Pen { disk_waits: false, turn: 0 }))
     }
 
     /// A stream of which this is recorded; nobody holds its pen.
@@ -99,15 +90,14 @@ impl Stream {
         journal: &Journal,
     ) -> Arc<Self> {
         let stream = Self::new(directory, record, data, journal);
-        *stream.pen() = Some(Pen { digest: None, disk_waits: false, turn: 0 });
+        *stream.pen() = Some(Pen { disk_waits: false, turn: 0 });
         Arc::new(stream)
     }
 
     fn new(directory: &Arc<Directory>, record: Record, data: File, journal: &Journal) -> Self {
-        let end = OnceLock::new();
+        let ended = OnceLock::new();
         if record.state.is_terminal() {
-            let at = record.ended.unwrap_or(record.created);
-            let _ = end.set(Ending { sha256: record.sha256, at });
+            let _ = ended.set(record.ended.unwrap_or(record.created));
         }
         Self {
             name: record.name,
@@ -119,8 +109,9 @@ impl Stream {
             ring: Mutex::default(),
             progress: watch::Sender::new(Progress { len: record.len, state: record.state }),
             pen: Mutex::default(),
-            end,
-            removed: AtomicBool::new(false),
+            ended,
+            digest: Digest::recorded(record.sha256),
+            removed: Mutex::new(false),
             journal: journal.clone(),
         }
     }
@@ -140,9 +131,14 @@ impl Stream {
         Tag::new(self.generation, progress)
     }
 
-    /// What is known once it has ended.
-    pub(super) fn ending(&self) -> Option<Ending> {
-        self.end.get().copied()
+    /// When it ended; `None` if it has not.
+    pub(super) fn ended(&self) -> Option<SystemTime> {
+        self.ended.get().copied()
+    }
+
+    /// The digest of all its bytes. It must have ended before anybody waits for it.
+    pub(super) const fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// Where its files are.
@@ -195,23 +191,10 @@ impl Stream {
     }
 
     /// Says that a writer goes on, and that after a crash the file tells how far it came.
-    pub(super) fn reopen(&self, pen: &mut Pen) -> io::Result<()> {
-        if pen.digest.is_none() {
-            pen.digest = Some(self.digest_of_file()?);
-        }
-        self.record(State::Open, None)?;
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        self.record(State::Open)?;
         self.progress.send_modify(|progress| progress.state = State::Open);
         Ok(())
-    }
-
-    fn digest_of_file(&self) -> io::Result<Sha256> {
-        let (mut digest, mut offset, len) = (Sha256::new(), 0, self.progress().len);
-        while offset < len {
-            let bytes = self.read(offset, len, BUFFER_LEN)?;
-            digest.update(&bytes);
-            offset += byte_count(&bytes);
-        }
-        Ok(digest)
     }
 
     /// Stores bytes behind all others, shows them to readers, and tells how many were stored.
@@ -233,15 +216,12 @@ impl Stream {
         let stored = bytes.slice(..count);
         self.ring().push(offset, &stored);
         self.progress.send_modify(|progress| progress.len += byte_count(&stored));
-        if let Some(digest) = &mut pen.digest {
-            digest.update(&stored);
-        }
         (count, result)
     }
 
     /// Puts the pen down: the writer is gone and may come back. Returns the turn that begins.
     pub(super) fn interrupt(&self, mut pen: Pen) -> u64 {
-        self.record_or_say(State::Interrupted, None);
+        self.record_or_say(State::Interrupted);
         self.progress.send_modify(|progress| progress.state = State::Interrupted);
         pen.turn += 1;
         let turn = pen.turn;
@@ -250,24 +230,34 @@ impl Stream {
     }
 
     /// Ends the stream for good. The pen is used up.
-    pub(super) fn end(&self, pen: Pen, state: State) {
-        let sha256 = pen.digest.map(|digest| digest.finalize().into());
-        let _ = self.end.set(Ending { sha256, at: SystemTime::now() });
+    pub(super) fn end(&self, _: Pen, state: State) {
+        let _ = self.ended.set(SystemTime::now());
         // An earlier run of the server may have left bytes behind which nobody was shown.
         let _ = self.data.set_len(self.progress().len);
-        self.record_or_say(state, sha256);
+        self.digest.reckon_at_once(self);
+        self.record_or_say(state);
         self.progress.send_modify(|progress| progress.state = state);
         self.ring().clear();
     }
 
     /// Removes the files. Readers that have the stream read on.
     pub(super) fn remove(&self) -> io::Result<()> {
-        self.removed.store(true, Ordering::Relaxed);
+        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        *removed = true;
         self.directory.remove(&Stem::new(&self.name, self.generation))
     }
 
-    fn record_or_say(&self, state: State, sha256: Option<[u8; 32]>) {
-        if let Err(error) = self.record(state, sha256) {
+    /// Records the digest, now that it is known.
+    pub(super) fn record_digest(&self, sha256: [u8; 32]) {
+        let recorded = self.record_with(self.progress().state, Some(sha256));
+        if let Err(error) = recorded {
+            self.journal
+                .line(&format_args!("stream {}: cannot record its digest: {error}", self.name));
+        }
+    }
+
+    fn record_or_say(&self, state: State) {
+        if let Err(error) = self.record(state) {
             self.journal.line(&format_args!(
                 "stream {}: cannot record that it is {state}: {error}",
                 self.name
@@ -275,10 +265,11 @@ impl Stream {
         }
     }
 
-    fn record(&self, state: State, sha256: Option<[u8; 32]>) -> io::Result<()> {
-        if self.removed.load(Ordering::Relaxed) {
-            return Ok(());
-        }
+    fn record(&self, state: State) -> io::Result<()> {
+        self.record_with(state, self.digest.known())
+    }
+
+    fn record_with(&self, state: State, sha256: Option<[u8; 32]>) -> io::Result<()> {
         let record = Record {
             name: self.name.clone(),
             generation: self.generation,
@@ -287,9 +278,12 @@ impl Stream {
             sha256,
             content_type: self.content_type,
             created: self.created,
-            ended: self.ending().map(|end| end.at),
+            ended: self.ended(),
         };
-        blocking(|| self.directory.write_record(&record))
+        blocking(|| {
+            let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+            if *removed { Ok(()) } else { self.directory.write_record(&record) }
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::metrics::{Counter, Gauge, Metrics};
 use crate::model::{Progress, State, StreamName};
 
 use super::blocking::blocking;
+use super::digest::digest_later;
 use super::directory::{Directory, DirectoryError};
 use super::record::ContentType;
 use super::recovery::recover;
@@ -159,8 +160,12 @@ impl Streams {
             None => Directory::temporary(&options.temporary_in)?,
         });
         let table = recover(&directory, &journal)?;
-        for stream in table.values().filter(|s| s.progress().state == State::Interrupted) {
-            abort_later(stream, 0, options.writer_grace);
+        for stream in table.values() {
+            match stream.progress().state {
+                State::Interrupted => abort_later(stream, 0, options.writer_grace),
+                state if state.is_terminal() => digest_later(stream),
+                _ => {}
+            }
         }
         let streams = Self(Arc::new(Inner {
             options,
@@ -262,7 +267,7 @@ impl Streams {
         if stream.progress().state.is_terminal() {
             return Err(WriteError::Ended);
         }
-        let mut pen = stream.take_pen().ok_or(WriteError::Busy)?;
+        let pen = stream.take_pen().ok_or(WriteError::Busy)?;
         let progress = stream.progress();
         let len = progress.len;
         let max = self.0.options.stream_bytes_max;
@@ -273,7 +278,7 @@ impl Streams {
         } else {
             self.0.check_room(false, announced_len.unwrap_or(0))
         };
-        if let Err(error) = possible.and_then(|()| Ok(blocking(|| stream.reopen(&mut pen))?)) {
+        if let Err(error) = possible.and_then(|()| Ok(blocking(|| stream.reopen())?)) {
             stream.return_pen(pen);
             return Err(error);
         }
@@ -342,8 +347,9 @@ impl Inner {
     fn expire_now(&self) {
         let now = SystemTime::now();
         let is_old = |stream: &Stream| {
-            let ended = stream.ending().map(|end| end.at);
-            ended.is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > self.options.keep))
+            stream
+                .ended()
+                .is_some_and(|at| now.duration_since(at).is_ok_and(|age| age > self.options.keep))
         };
         let mut old = Vec::new();
         self.table().retain(|_, stream| {

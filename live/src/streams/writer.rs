@@ -15,6 +15,7 @@ use crate::metrics::Counter;
 use crate::model::{Progress, State};
 
 use super::blocking::blocking;
+use super::digest::digest_later;
 use super::stream::{Pen, Stream, byte_count};
 
 /// How many bytes are written between two looks at the free space.
@@ -104,6 +105,7 @@ impl Writer {
     fn end(mut self, state: State) -> Progress {
         if let Some(pen) = self.pen.take() {
             self.stream.end(pen, state);
+            digest_later(&self.stream);
         }
         self.stream.progress()
     }
@@ -134,6 +136,7 @@ fn abort(stream: &Weak<Stream>, turn: u64) {
     let Some(stream) = stream.upgrade() else { return };
     if let Some(pen) = stream.take_pen_of_turn(turn) {
         stream.end(pen, State::Aborted);
+        digest_later(&stream);
     }
 }
 

@@ -2,7 +2,7 @@
 //! is asked for, so a client that waits for `100 Continue` never uploads in vain.
 
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use crate::auth::Access;
@@ -21,6 +21,9 @@ use super::writer::{AppendError, Writer};
 /// With PATCH: the writer will go on with another request, so the end of the body is not the end of the
 /// stream.
 const MORE: HeaderName = HeaderName::from_static("logq-more");
+
+/// Asks for the digest of the whole stream with the answer.
+const WANT_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 
 /// Writes a new stream with the body of a request.
 pub(super) async fn put(
@@ -85,6 +88,9 @@ async fn store(
     let problem = match received {
         Received::All if ends => {
             writer.complete();
+            if wants_digest(request.headers()) {
+                stream.digest().reckoned(&stream).await;
+            }
             return Ok(stored(&stream, success));
         }
         Received::All => {
@@ -103,6 +109,18 @@ async fn store(
     Err(closing(told(problem, stream.progress())))
 }
 
+/// Whether a writer waits for the digest of what was stored (RFC 9530).
+fn wants_digest(headers: &HeaderMap) -> bool {
+    let mut wanted = headers.get_all(WANT_DIGEST).iter().filter_map(|value| value.to_str().ok());
+    wanted.any(|value| value.split(',').any(|one| is_wanted(one.trim())))
+}
+
+/// Whether a member of `Want-Repr-Digest` asks for the one that we have; 0 says that it is not wanted.
+fn is_wanted(member: &str) -> bool {
+    let (name, weight) = member.split_once('=').unwrap_or((member, "1"));
+    name == "sha-256" && weight != "0"
+}
+
 fn stored(stream: &Stream, status: StatusCode) -> Response {
     let progress = stream.progress();
     let mut response = Response::new(Body::empty());
@@ -110,7 +128,7 @@ fn stored(stream: &Stream, status: StatusCode) -> Response {
     let headers = response.headers_mut();
     tell_progress(headers, progress);
     headers.insert(ETAG, text(&stream.tag(progress).to_string()));
-    if let Some(sha256) = stream.ending().and_then(|end| end.sha256) {
+    if let Some(sha256) = stream.digest().known() {
         headers.insert(DIGEST, digest(&sha256));
     }
     response

@@ -81,6 +81,11 @@ impl Server {
         self.wait_for(name, |stream| stream["state"] == state);
     }
 
+    /// Waits until the digest of a stream is known.
+    pub fn wait_for_digest(&self, name: &str, hex: &str) {
+        self.wait_for(name, |stream| stream["sha256"] == hex);
+    }
+
     fn wait_for(&self, name: &str, there: impl Fn(&serde_json::Value) -> bool) {
         let begun = Instant::now();
         loop {

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! One thread reads all sources, the one that is furthest behind in log time first, so that few
-//! seconds are open at a time. When all are read to their ends, it looks at every one again, soon
-//! after something came and five times a second in silence.
+//! seconds are open at a time. When all are read to their ends, it looks at every one again as soon as
+//! the system tells of a change, and else each second.
 //!
 //! What is said goes to each [`sink`], which [`Session::new`] opens; further kinds of sources are
 //! opened in [`Session::open`].
@@ -36,6 +36,7 @@ mod siblings;
 mod sink;
 mod source;
 mod tail;
+mod waiting;
 #[cfg(feature = "webhook")]
 mod webhook;
 
@@ -43,7 +44,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use logq_format::Timestamp;
@@ -67,6 +67,7 @@ use self::series::SeriesSink;
 pub(crate) use self::series::StoreWish;
 use self::sink::{Sink, Sinks};
 use self::source::{Desk, Progress, Source};
+use self::waiting::Waiting;
 use crate::output::Style;
 
 /// What the command line asks for.
@@ -106,9 +107,6 @@ pub(crate) struct Ended {
 const PIECE_BYTES: usize = 256 << 10;
 /// All of a piece is in memory.
 const PIECE_BYTES_MAX: usize = 4 << 20;
-/// How long to wait before looking again: at first, and after a long silence.
-const WAIT_MIN: Duration = Duration::from_millis(10);
-const WAIT_MAX: Duration = Duration::from_millis(200);
 /// How often the monitor is told the time, while there is always something to read.
 const TICK: Duration = Duration::from_millis(100);
 /// How often patterns are looked at, and the state is written.
@@ -146,6 +144,7 @@ struct Session {
     state: Option<PathBuf>,
     stop: Arc<AtomicBool>,
     clock: WallClock,
+    waiting: Waiting,
     last_tick: Instant,
     last_seldom: Instant,
     is_complete: bool,
@@ -204,6 +203,7 @@ impl Session {
             sinks,
             state: wish.state,
             stop,
+            waiting: Waiting::new(now),
             clock: WallClock { started: SystemClock.now(), since: now },
             last_tick: now,
             last_seldom: now,
@@ -288,22 +288,18 @@ impl Session {
         self.is_beginning = false;
         self.desk.from = Begin::Start;
         self.desk.notes.expect(self.sources.iter().map(Source::len).sum());
-        let mut wait = WAIT_MIN;
         while !self.is_over() {
             let mut is_busy = self.catch_up().is_continue();
             if self.desk.follows {
                 self.desk.notes.arrived();
-                is_busy = self.look();
+                is_busy = self.look_if_due();
                 self.seldom()?;
             }
             if self.say().is_break() {
                 break;
             }
-            if is_busy {
-                wait = WAIT_MIN;
-            } else if self.desk.follows && !self.is_over() {
-                self.wait(wait);
-                wait = (wait * 2).min(WAIT_MAX);
+            if !is_busy && self.desk.follows && !self.is_over() {
+                self.waiting.wait(&self.sources);
             }
         }
         self.desk.notes.arrived();
@@ -339,6 +335,18 @@ impl Session {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Looks at every source if there may be something; answers whether anything came.
+    fn look_if_due(&mut self) -> bool {
+        let now = Instant::now();
+        if !self.waiting.is_due(&self.sources, now) {
+            self.tick();
+            return false;
+        }
+        let is_busy = self.look();
+        self.waiting.looked(now, is_busy);
+        is_busy
     }
 
     /// Looks at every source once; answers whether anything came.
@@ -426,15 +434,6 @@ impl Session {
             self.sinks.said(&said);
         }
         self.sinks.flush(&self.desk.monitor, &mut self.desk.notes)
-    }
-
-    /// Waits for standard input, for a signal, or for time to pass.
-    fn wait(&self, time: Duration) {
-        if self.sources.iter().any(Source::is_stdin) {
-            once::wait_for_stdin(time);
-        } else {
-            thread::park_timeout(time);
-        }
     }
 
     /// Sums up what is left.

@@ -10,7 +10,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -389,6 +389,31 @@ fn check_with_promtool(page: &str) {
     child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}\n{page}");
+}
+
+/// Once a line of a quiet log was seen when the monitor looked again, up to 200 ms later.
+#[test]
+fn a_line_of_a_quiet_log_is_seen_at_once() {
+    let served = Served::start(&[], &[]);
+    served.full_page();
+    let lines = || parse(&served.page())["logq_monitor_lines_total"];
+    let mut delays = Vec::new();
+    for _ in 0..11 {
+        // Longer than the longest time between two looks.
+        thread::sleep(Duration::from_millis(250));
+        let before = lines();
+        let mut file = OpenOptions::new().append(true).open(served.scratch.path("a.log")).unwrap();
+        let text = fs::read_to_string(served.scratch.path("a.log")).unwrap();
+        writeln!(file, "{}", text.lines().last().unwrap()).unwrap();
+        let written = Instant::now();
+        while lines() == before {
+            assert!(written.elapsed() < PATIENCE);
+        }
+        delays.push(written.elapsed());
+    }
+    delays.sort();
+    // Without being told it would be some 100 ms.
+    assert!(delays[5] < Duration::from_millis(50), "{delays:?}");
 }
 
 #[test]

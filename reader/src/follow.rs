@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -32,8 +33,7 @@ use account::Account;
 use frontier::Frontier;
 use store::{Kind, Store};
 use tracked::Tracked;
-use wake::Wake;
-pub use wake::{Notification, PollingReason};
+pub use wake::{Changes, Notification, PollingReason, Wake};
 
 /// How long to wait where the system does not tell of changes, or where a path does not exist yet.
 const POLL: Duration = Duration::from_millis(50);
@@ -337,6 +337,13 @@ impl<'q> Follow<'q> {
     /// How changes are noticed.
     pub fn notification(&self) -> Notification {
         self.wake.notification()
+    }
+
+    /// A descriptor that has something to read when something may have come: for those who wait for other
+    /// things as well, and then call [`next`](Self::next) with no time to wait. `None` where everything is
+    /// polled; records that wait for others are told by time alone.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.wake.descriptor()
     }
 
     /// Whether nothing that is wanted can come any more.

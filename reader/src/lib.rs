@@ -125,8 +125,8 @@ pub use cursor::{Cursor, CursorError, Cursors};
 pub use error::{OpenError, ReadError};
 pub use finality::{LifeState, Liveness, WriterLife};
 pub use follow::{
-    Delivery, Follow, FollowError, FollowOptions, Notification, PollingReason, Progress, Start,
-    Waiting,
+    Changes, Delivery, Follow, FollowError, FollowOptions, Notification, PollingReason, Progress,
+    Start, Waiting, Wake,
 };
 pub use marks::{Mark, StoreMarks};
 pub use query::{BodyPredicate, Filter, Order, Query};

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
-use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use nix::errno::Errno;
@@ -91,13 +90,6 @@ impl Once {
 
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
-}
-
-/// Waits until standard input has something to read, or for so long.
-pub(super) fn wait_for_stdin(time: Duration) {
-    let milliseconds = u16::try_from(time.as_millis()).unwrap_or(u16::MAX);
-    // What is wrong with it is told by reading.
-    let _ = is_ready(io::stdin().as_fd(), milliseconds);
 }
 
 /// Whether reading would not wait: there is something, the end, or an error.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -168,6 +169,14 @@ impl Records {
     /// The requests that have no response yet, for a later run.
     pub(super) fn save(&self) -> Vec<OpenRequest> {
         self.exchange.save()
+    }
+
+    /// A descriptor that has something to read when something may have come.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.reading {
+            Reading::Follow(follow) => follow.descriptor(),
+            Reading::Replay(_) => None,
+        }
     }
 
     /// Requests that have no response yet.

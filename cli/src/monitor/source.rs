@@ -1,11 +1,13 @@
 //! One source of the monitor: bytes of a path or a stream, and the input that reads their lines.
 
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use logq_monitor::{
     Format, Input, InputError, InputOptions, LineParser, Monitor, Parsed, SourceId,
 };
+use logq_reader::Wake;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::file::{Grown, OpenError, OpenFile};
@@ -164,6 +166,28 @@ impl Source {
     /// Since when its path leads nowhere.
     pub(super) fn missing_since(&self) -> Option<Instant> {
         if let Kind::Tail(tail) = &self.kind { tail.missing_since() } else { None }
+    }
+
+    /// Asks to be told of changes; answers whether there may have been some that nobody told.
+    pub(super) fn watch(&self, wake: &mut Wake) -> bool {
+        if let Kind::Tail(tail) = &self.kind { tail.watch(wake) } else { false }
+    }
+
+    /// A descriptor that has something to read when something may have come.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.kind {
+            Kind::Records(records) => records.descriptor(),
+            Kind::Tail(_) | Kind::Once(_) => None,
+        }
+    }
+
+    /// Whether it must be looked at in a while although nothing changes.
+    pub(super) fn is_restless(&self) -> bool {
+        let is_restless = match &self.kind {
+            Kind::Tail(tail) => tail.is_restless(),
+            Kind::Records(_) | Kind::Once(_) => true,
+        };
+        is_restless || !self.late.is_empty()
     }
 
     /// A file that is read from its middle has told the names of its columns before.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use logq_monitor::InputOptions;
+use logq_reader::Wake;
 
 use super::file::{Grown, Identity, OpenError, OpenFile};
 use super::from::Begin;
@@ -144,6 +145,18 @@ impl Tail {
     /// Bytes to read as it is now.
     pub(super) fn len(&self) -> u64 {
         self.current.iter().chain(&self.next).map(OpenFile::len).sum()
+    }
+
+    /// Asks to be told when there is more to read, or another file; answers whether that is new.
+    pub(super) fn watch(&self, wake: &mut Wake) -> bool {
+        // A relative path without a directory is of the one we are in.
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        wake.watch(&self.path) | wake.watch_names(directory.unwrap_or(Path::new(".")))
+    }
+
+    /// Whether something has to be done in a while although nothing changes.
+    pub(super) fn is_restless(&self) -> bool {
+        !self.next.is_empty()
     }
 
     /// Since when the path leads nowhere and nothing is left to read.

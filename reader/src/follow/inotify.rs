@@ -1,6 +1,7 @@
 //! Changes of files as Linux tells of them; see inotify(7).
 
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::wake::Changes;
 #[derive(Debug)]
 pub(super) struct Watches {
     inotify: Inotify,
-    paths: Vec<(PathBuf, WatchDescriptor)>,
+    paths: BTreeMap<PathBuf, WatchDescriptor>,
 }
 
 /// Which files there are in a directory, or whether the path leads to the same file.
@@ -38,22 +39,30 @@ impl Watches {
     pub(super) fn new() -> Result<Self, i32> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
         let inotify = Inotify::init(flags).map_err(|error| error as i32)?;
-        Ok(Self { inotify, paths: Vec::new() })
+        Ok(Self { inotify, paths: BTreeMap::new() })
     }
 
-    /// Watches a path, unless that is being done. What has just vanished is not watched.
-    pub(super) fn add(&mut self, path: &Path) -> Result<(), i32> {
-        if self.paths.iter().any(|(other, _)| other == path) {
-            return Ok(());
+    /// Watches a path, unless that is being done; of a directory perhaps only which files there are.
+    /// What has just vanished is not watched. Answers whether it is watched from now on.
+    pub(super) fn add(&mut self, path: &Path, only_names: bool) -> Result<bool, i32> {
+        if self.paths.contains_key(path) {
+            return Ok(false);
         }
         // The count of links tells of a file that it was deleted while somebody has it open.
-        let mask = NAMES | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB;
-        match self.inotify.add_watch(path, mask) {
-            Ok(watch) => self.paths.push((path.to_owned(), watch)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(error) => return Err(error as i32),
+        let all = NAMES | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB;
+        match self.inotify.add_watch(path, if only_names { NAMES } else { all }) {
+            Ok(watch) => {
+                self.paths.insert(path.to_owned(), watch);
+                Ok(true)
+            }
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+            Err(error) => Err(error as i32),
         }
-        Ok(())
+    }
+
+    /// Has something to read when there is a change.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.inotify.as_fd()
     }
 
     /// Waits for a change, at most so long.
@@ -96,7 +105,7 @@ impl Watches {
     }
 
     fn forget(&mut self, watch: WatchDescriptor) {
-        self.paths.retain(|(_, other)| *other != watch);
+        self.paths.retain(|_, other| *other != watch);
         // After a move the watch would go on with a file of another name.
         let _ = self.inotify.rm_watch(watch);
     }

@@ -1,6 +1,7 @@
 //! Waiting until something may have changed: told by the system, or else for a while.
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,16 +56,21 @@ impl fmt::Display for PollingReason {
 
 /// What may have changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
+#[non_exhaustive]
+pub struct Changes {
     /// Anything at all.
-    pub(super) any: bool,
+    pub any: bool,
     /// Which files there are.
-    pub(super) names: bool,
+    pub names: bool,
 }
 
-/// Waits.
+/// Waits for changes of files and directories, as a [`Follow`](crate::Follow) does: for whoever follows
+/// files of other kinds.
+///
+/// What the system tells is a hint. Look again now and then even if it tells nothing: not every file
+/// system does.
 #[derive(Debug)]
-pub(super) struct Wake {
+pub struct Wake {
     #[cfg(target_os = "linux")]
     watches: Option<Watches>,
     notification: Notification,
@@ -72,7 +78,7 @@ pub(super) struct Wake {
 
 impl Wake {
     /// `notify` is whether the system is to be asked at all.
-    pub(super) fn new(notify: bool) -> Self {
+    pub fn new(notify: bool) -> Self {
         let mut wake = Self {
             #[cfg(target_os = "linux")]
             watches: None,
@@ -100,36 +106,66 @@ impl Wake {
         self.notification = Notification::Polling(PollingReason::Unsupported);
     }
 
-    pub(super) fn notification(&self) -> Notification {
+    /// How changes are noticed.
+    pub fn notification(&self) -> Notification {
         self.notification
     }
 
-    /// Asks to be told of changes of a directory, or of a file, that exists now. Cheap if that is so
-    /// already. Where the system refuses, everything is polled from now on.
+    /// Asks to be told of changes of a directory and of the files in it, or of a file, that exists now.
+    /// Cheap if that is so already. Where the system refuses, everything is polled from now on. Answers
+    /// whether it was not so before: what has changed until now is not told.
+    pub fn watch(&mut self, path: &Path) -> bool {
+        self.add(path, false)
+    }
+
+    /// The same for a directory of which it matters only which files there are.
+    pub fn watch_names(&mut self, directory: &Path) -> bool {
+        self.add(directory, true)
+    }
+
     #[cfg(target_os = "linux")]
-    pub(super) fn watch(&mut self, path: &Path) {
-        if let Some(watches) = &mut self.watches
-            && let Err(code) = watches.add(path)
-        {
-            self.watches = None;
-            self.notification = Notification::Polling(PollingReason::Refused(code));
+    fn add(&mut self, path: &Path, only_names: bool) -> bool {
+        match self.watches.as_mut().map(|watches| watches.add(path, only_names)) {
+            Some(Ok(is_new)) => is_new,
+            Some(Err(code)) => {
+                self.watches = None;
+                self.notification = Notification::Polling(PollingReason::Refused(code));
+                false
+            }
+            None => false,
         }
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn watch(&mut self, _path: &Path) {}
+    fn add(&mut self, _path: &Path, _only_names: bool) -> bool {
+        false
+    }
+
+    /// A descriptor that has something to read when [`wait`](Self::wait) would not wait: for those who
+    /// wait for other things as well. `None` where everything is polled.
+    #[cfg(target_os = "linux")]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.watches.as_ref().map(Watches::descriptor)
+    }
+
+    /// A descriptor that has something to read when [`wait`](Self::wait) would not wait; there is none.
+    #[cfg(not(target_os = "linux"))]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Waits for a change, at most so long.
     #[cfg(target_os = "linux")]
-    pub(super) fn wait(&mut self, timeout: Duration) -> Changes {
+    pub fn wait(&mut self, timeout: Duration) -> Changes {
         match &mut self.watches {
             Some(watches) => watches.wait(timeout),
             None => sleep(timeout),
         }
     }
 
+    /// Waits for so long.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn wait(&mut self, timeout: Duration) -> Changes {
+    pub fn wait(&mut self, timeout: Duration) -> Changes {
         sleep(timeout)
     }
 }
@@ -137,4 +173,39 @@ impl Wake {
 fn sleep(timeout: Duration) -> Changes {
     std::thread::sleep(timeout);
     Changes::default()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_wake_tells_of_lines_and_of_new_files_but_not_of_other_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, other] = ["log", "other"].map(|name| directory.path().join(name));
+        fs::write(&path, "").unwrap();
+        fs::write(&other, "").unwrap();
+        let mut wake = Wake::new(true);
+        assert!(wake.watch(&path) && wake.watch_names(directory.path()));
+        assert!(!wake.watch(&path), "it is watched");
+        assert!(!wake.watch(&directory.path().join("none")), "there is none");
+        assert!(wake.descriptor().is_some());
+        let changes = |wake: &mut Wake| {
+            let changes = wake.wait(Duration::ZERO);
+            (changes.any, changes.names)
+        };
+        fs::write(&other, "line\n").unwrap();
+        assert_eq!(changes(&mut wake), (false, false));
+        fs::OpenOptions::new().append(true).open(&path).unwrap();
+        assert_eq!(changes(&mut wake), (false, false));
+        fs::write(&path, "line\n").unwrap();
+        assert_eq!(changes(&mut wake), (true, false));
+        fs::rename(&path, directory.path().join("log.1")).unwrap();
+        assert_eq!(changes(&mut wake), (true, true));
+        fs::write(&path, "").unwrap();
+        assert_eq!(changes(&mut wake), (true, true));
+        assert!(wake.watch(&path), "it is another file");
+    }
 }

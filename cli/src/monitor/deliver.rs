@@ -31,6 +31,10 @@ const GRACE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     /// The same whenever it is tried again.
+    #[cfg_attr(
+        not(feature = "webhook"),
+        expect(dead_code, reason = "only hooks of the web tell it")
+    )]
     pub(super) id: Uuid,
     /// The JSON object that `-o json` prints, and a line feed.
     pub(super) json: Vec<u8>,
@@ -76,6 +80,7 @@ impl Until {
     }
 
     /// Waits before trying again. Answers whether there is time left to try.
+    #[cfg(any(test, feature = "webhook"))]
     pub(super) fn pause(&self, time: Duration) -> bool {
         let begun = Instant::now();
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);

@@ -25,16 +25,19 @@ pub(super) struct Board {
 
 impl Board {
     /// From now on lines wait.
+    #[cfg(feature = "tui")]
     pub(super) fn raise(&self) {
         self.is_raised.store(true, Ordering::Relaxed);
     }
 
     /// The last line.
+    #[cfg(feature = "tui")]
     pub(super) fn newest(&self) -> Option<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).back().cloned()
     }
 
     /// Lines no longer wait, and those that have are written.
+    #[cfg(feature = "tui")]
     pub(super) fn lower(&self) {
         self.is_raised.store(false, Ordering::Relaxed);
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +79,7 @@ impl Notes {
     }
 
     /// Where its lines wait when a screen is up.
+    #[cfg(feature = "tui")]
     pub(super) fn board(&self) -> Arc<Board> {
         Arc::clone(&self.board)
     }

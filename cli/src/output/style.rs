@@ -78,10 +78,12 @@ impl Style {
     }
 
     /// Whether there are colours.
+    #[cfg(feature = "tui")]
     pub(crate) fn is_coloured(&self) -> bool {
         self.palette.is_some()
     }
 
+    #[cfg(feature = "demo")]
     pub(crate) fn dim(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         self.wrap("2", out, write);
     }

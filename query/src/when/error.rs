@@ -163,7 +163,7 @@ pub enum Reason {
         mark: String,
     },
     /// A mark that the store does not have.
-    #[error("the store has no {mark}")]
+    #[error("the store has no {mark}: {}", absence(mark))]
     NoMark {
         /// The mark as written.
         mark: String,
@@ -255,6 +255,14 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 }
 
 /// What somebody who wrote only a number probably wanted.
+/// What would have to be in a store for it to know such a mark.
+fn absence(mark: &str) -> &'static str {
+    match mark {
+        "crash" => "no process is known to have ended badly",
+        _ => "a run begins with the event STARTING_UP of a master",
+    }
+}
+
 fn hint_for(number: &str, followed_by: Option<char>) -> String {
     match (number.len(), followed_by) {
         (_, Some('/' | '.' | '-')) | (3..=8, _) => "a date as 2026-02-03".to_owned(),

@@ -142,7 +142,12 @@ fn what_the_context_cannot_tell_is_said() {
     let full = context(NOW, "UTC");
     let conflict = "Europe/Berlin is at +01 then, not at +02";
     check_in(&full, "2026-02-03T14:05:06+02:00[Europe/Berlin]", 19, conflict);
-    check_in(&full, "run-2", 0, "the store has no run-2");
+    check_in(
+        &full,
+        "run-2",
+        0,
+        "the store has no run-2: a run begins with the event STARTING_UP of a master",
+    );
 
     let poor = Context { since: None, marks: None, ..context(NOW, "UTC") };
     let no_since = "`since` means the beginning of the range, and none is given";

@@ -27,7 +27,7 @@ use crate::select::{Receiver, Selection};
 use crate::source::{Given, Source};
 use crate::stream::{Received, Selected, receive};
 use crate::summary::{self, Summary};
-use crate::tally::{self, Field, Grouping, Groups, Tally};
+use crate::tally::{self, Field, Grouping, Groups, Join, Joined, Tally};
 use crate::timeline::{Timeline, times};
 use crate::visit::{self, Glimpse, Visitor};
 use crate::wanted::Wanted;
@@ -287,6 +287,11 @@ impl Snapshot {
     /// Costs a look at the headers where these tell the group of whole blocks, at the spines where
     /// these tell the values, and the decoding of those records that may have the fields elsewhere.
     ///
+    /// Where no record that matches can have all the fields because some of them are in a REQUEST only,
+    /// such as latencies by url, a record borrows them from the REQUEST of its request: the last
+    /// one before it, up to ten minutes earlier, whether that is in the range and matches or not. A
+    /// record whose REQUEST is nowhere counts without. That decodes all records of the types involved.
+    ///
     /// # Errors
     ///
     /// As [`Self::scan`].
@@ -299,10 +304,31 @@ impl Snapshot {
             let (counts, report) = self.counts(query, tally::By::StatusCode)?;
             return Ok((counts.into_status_groups(grouping), report));
         }
+        if let Some(joined) = Joined::of(query, grouping) {
+            return self.group_joined(query, &joined);
+        }
         let mut query = query.clone();
         let types = query.filter.types.bits() & grouping.types().bits();
         query.filter.types = TypeSet::from_bits(types);
         self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))
+    }
+
+    /// Counts records in groups by what other records of their requests tell.
+    fn group_joined(
+        &self,
+        query: &Query<'_>,
+        joined: &Joined<'_>,
+    ) -> Result<(Groups, Report), ReadError> {
+        let asked = self.asked(query);
+        let mut join = Join::new(joined);
+        let events = |rows: &Rows<'_>| joined.events(rows, &asked);
+        let mut report = self.scan(&joined.reading(&asked), events, |events| {
+            join.fold(events);
+            ControlFlow::Continue(())
+        })?;
+        let groups = join.finish();
+        report.statistics.records = groups.records();
+        Ok((groups, report))
     }
 
     /// What the store holds.

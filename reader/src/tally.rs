@@ -25,6 +25,7 @@ use crate::wanted::ABOUT_OTHERS;
 
 mod grouping;
 mod groups;
+mod joined;
 mod key;
 mod sketch;
 mod slices;
@@ -33,6 +34,7 @@ pub use self::grouping::{Dimension, Grouping};
 #[cfg(test)]
 pub(crate) use self::groups::Limits;
 pub use self::groups::{Group, Groups};
+pub(crate) use self::joined::{Join, Joined};
 pub use self::sketch::Sketch;
 pub(crate) use self::slices::group;
 

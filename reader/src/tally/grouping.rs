@@ -6,7 +6,9 @@ use logq_format::{Level, Origin, RecordType, SpineRow, Timestamp, TypeSet};
 use logq_query::{FieldPath, FieldValue, Known};
 
 use super::groups::{Groups, Limits};
+use super::joined::Joined;
 use super::key::encode;
+use crate::query::Query;
 use crate::rows::Row;
 
 /// What tells groups apart, and what is measured in each.
@@ -40,6 +42,17 @@ impl From<FieldPath> for Dimension {
     }
 }
 
+impl Dimension {
+    /// What a record has of it.
+    pub(super) fn value<'f>(&self, facts: &'f impl Facts) -> Option<FieldValue<'f>> {
+        let value = facts.value(&self.field);
+        match self.reduce {
+            Some(reduce) => value.map(reduce),
+            None => value,
+        }
+    }
+}
+
 impl Grouping<'_> {
     /// The types whose records can belong to a group.
     pub fn types(&self) -> TypeSet {
@@ -47,6 +60,19 @@ impl Grouping<'_> {
         let by = by.reduce(TypeSet::union).unwrap_or(TypeSet::ALL);
         let measured = self.measure.map_or(TypeSet::ALL, FieldPath::types);
         TypeSet::from_bits(by.bits() & measured.bits())
+    }
+
+    /// Whether records borrow fields from the REQUEST of their request to answer `query`, since none
+    /// that matches can have all of them itself; see [`Snapshot::group`](crate::Snapshot::group).
+    pub fn borrows(&self, query: &Query<'_>) -> bool {
+        Joined::of(query, self).is_some()
+    }
+
+    /// Whether there is a type whose records can have all the fields.
+    pub fn is_of_one_type(&self) -> bool {
+        let fields = self.by.iter().map(|dimension| &dimension.field).chain(self.measure);
+        let types = fields.fold(TypeSet::ALL.bits(), |types, field| types & field.types().bits());
+        types != 0
     }
 
     /// Whether it is by status and nothing else, which columns of statuses tell at once.
@@ -98,10 +124,11 @@ impl Facts for RowFacts<'_, '_, '_> {
     }
 }
 
-struct RecordFacts<'r> {
-    record: logq_format::Record<'r>,
-    origin: Origin,
-    sequence: u64,
+/// A decoded record.
+pub(super) struct RecordFacts<'r> {
+    pub(super) record: logq_format::Record<'r>,
+    pub(super) origin: Origin,
+    pub(super) sequence: u64,
 }
 
 impl Facts for RecordFacts<'_> {
@@ -115,6 +142,15 @@ fn value(known: Known<FieldValue<'static>>) -> Option<FieldValue<'static>> {
         Known::Value(value) => Some(value),
         Known::Missing | Known::Present | Known::Unknown => None,
     }
+}
+
+/// The stretch of a time between such edges.
+pub(super) fn stretch_of(edges: &[Timestamp], time: Timestamp) -> Range<i64> {
+    let last = edges.len().saturating_sub(2);
+    let behind = edges.partition_point(|edge| *edge <= time);
+    let index = behind.saturating_sub(1).min(last);
+    let edge = |index: usize| edges.get(index).map_or(0, |edge| edge.as_micros());
+    edge(index)..edge(index + 1)
 }
 
 /// Counts records in their groups.
@@ -178,11 +214,7 @@ impl<'g> Classifier<'g> {
         let Some(edges) = self.grouping.edges else { return i64::MIN..i64::MAX };
         let micros = time.as_micros();
         if !self.stretch.contains(&micros) {
-            let last = edges.len().saturating_sub(2);
-            let behind = edges.partition_point(|edge| *edge <= time);
-            let index = behind.saturating_sub(1).min(last);
-            let edge = |index: usize| edges.get(index).map_or(0, |edge| edge.as_micros());
-            self.stretch = edge(index)..edge(index + 1);
+            self.stretch = stretch_of(edges, time);
         }
         self.stretch.clone()
     }
@@ -195,13 +227,9 @@ impl<'g> Classifier<'g> {
             self.key.extend_from_slice(&stretch.start.to_le_bytes());
         }
         let mut has_any = self.grouping.by.is_empty();
-        for Dimension { field, reduce } in self.grouping.by {
-            let value = facts.value(field);
+        for dimension in self.grouping.by {
+            let value = dimension.value(facts);
             has_any |= value.is_some();
-            let value = match reduce {
-                Some(reduce) => value.map(reduce),
-                None => value,
-            };
             encode(value.as_ref(), &mut self.key);
         }
         has_any

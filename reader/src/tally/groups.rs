@@ -177,6 +177,13 @@ impl Groups {
         })
     }
 
+    /// The encoded values of the groups, and how many records each has.
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Vec<u8>, u64)> {
+        let count = |index: &usize| self.cells.get(*index).map_or(0, |cell| cell.count);
+        self.index.iter().map(move |(key, index)| (key.to_vec(), count(index)))
+    }
+
     fn decoded(&self, key: &[u8]) -> (Option<Timestamp>, Vec<Option<FieldValue<'static>>>) {
         let mut rest = key;
         let start = self.start(&mut rest);
@@ -218,6 +225,20 @@ impl Groups {
         if let Some(cell) = self.cells.get_mut(place) {
             cell.add(count, number);
         }
+    }
+
+    /// Adds one record to the group with this key, as far as there is room for it.
+    pub(super) fn add_limited(&mut self, key: &[u8], number: Option<f64>) {
+        self.records += 1;
+        if let Some(cell) = self.index.get(key).and_then(|index| self.cells.get_mut(*index)) {
+            let before = cell.bytes();
+            cell.add(1, number);
+            self.bytes += cell.bytes().saturating_sub(before);
+            return;
+        }
+        let mut cell = Cell::default();
+        cell.add(1, number);
+        self.merge(key.into(), cell);
     }
 
     fn merge(&mut self, key: Box<[u8]>, cell: Cell) {

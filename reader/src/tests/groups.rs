@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use super::cluster::{Troubles, cluster};
 use super::equivalence::{in_memory, query, select};
-use crate::tally::Limits;
+use crate::tally::{Joined, Limits};
 use crate::{Dimension, Filter, Group, Grouping, Groups, Query, Row, Snapshot};
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "level",
     "type",
     "statusCode",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 17] = [
     "writer",
     "event",
     "method",
+    "ipAddress",
     "url",
     "requestId",
     "durationMs",
@@ -87,9 +88,52 @@ impl Asked {
 
     /// What the model counts.
     fn count<'k>(&self, records: impl IntoIterator<Item = &'k NaiveRecord>) -> Counted {
+        self.count_lines_of(records.into_iter().map(|known| (known, line(known))), false)
+    }
+
+    /// What the model counts of the `wanted` among all records, in their order, where the fields that
+    /// only a REQUEST has are those of the last one of the request.
+    fn count_joined(&self, all: &[&NaiveRecord], wanted: &[&NaiveRecord], last: &str) -> Counted {
+        const LENT: [&str; 4] = ["url", "method", "ipAddress", "httpVersion"];
+        let mut open: BTreeMap<String, (Timestamp, Value)> = BTreeMap::new();
+        let mut joined = Vec::new();
+        for known in all {
+            let mut line = line(known);
+            let Some(id) = line["requestId"].as_str().map(str::to_owned) else { continue };
+            let record_type = line["type"].as_str().unwrap().to_owned();
+            if record_type == "REQUEST" {
+                open.insert(id, (known.time, line));
+                continue;
+            }
+            let has = |field: &FieldPath| field.types().contains(known.record_type);
+            let mut own = self.by.iter().map(|d| &d.field).chain(&self.measure);
+            let counts = own.all(|field| LENT.contains(&field.to_string().as_str()) || has(field));
+            if counts && wanted.iter().any(|other| std::ptr::eq(*other, *known)) {
+                let is_young =
+                    |(time, _): &&(Timestamp, Value)| known.time.micros_since(*time) <= 600_000_000;
+                let lender = open.get(&id).filter(is_young);
+                for field in LENT {
+                    if let Some(value) = lender.and_then(|(_, request)| request.get(field)) {
+                        line[field] = value.clone();
+                    }
+                }
+                // One that has nothing of all counts as well.
+                joined.push((*known, line));
+            }
+            if record_type == last {
+                open.remove(&id);
+            }
+        }
+        self.count_lines_of(joined, true)
+    }
+
+    fn count_lines_of<'k>(
+        &self,
+        lines: impl IntoIterator<Item = (&'k NaiveRecord, Value)>,
+        all_count: bool,
+    ) -> Counted {
         let mut counted = Counted::new();
-        for known in records {
-            let line: Value = serde_json::from_str(&known.line).unwrap();
+        for (known, line) in lines {
             let found = |field: &FieldPath| {
                 field.to_string().split('.').try_fold(&line, |value, key| value.get(key)).cloned()
             };
@@ -104,7 +148,8 @@ impl Asked {
                     (value, _) => Some(value.to_string()),
                 })
                 .collect();
-            let is_in_a_group = values.is_empty() || values.iter().any(Option::is_some);
+            let is_in_a_group =
+                all_count || values.is_empty() || values.iter().any(Option::is_some);
             if !is_in_a_group || number == Some(None) {
                 continue;
             }
@@ -119,6 +164,10 @@ impl Asked {
         counted.values_mut().for_each(|(_, numbers)| numbers.sort_by(f64::total_cmp));
         counted
     }
+}
+
+fn line(known: &NaiveRecord) -> Value {
+    serde_json::from_str(&known.line).unwrap()
 }
 
 /// Whether the values of a field are texts, and not printed like some.
@@ -177,7 +226,15 @@ fn check(seed: u64, segments: &[(u64, Vec<u8>)]) {
             all.retain(|known| known.sequence.is_multiple_of(3));
         }
         let asked = Asked::random(&mut rng, &store.records);
-        let expected = asked.count(all.iter().copied());
+        let grouping = asked.grouping();
+        let joined = Joined::of(&query, &grouping);
+        let expected = match &joined {
+            Some(joined) => {
+                let every = select(&store, &Query::default());
+                asked.count_joined(&every, &all, joined.last().as_str())
+            }
+            None => asked.count(all.iter().copied()),
+        };
         let (groups, _) = snapshot.group(&query, &asked.grouping()).unwrap();
         let by: Vec<_> = asked.by.iter().map(|d| d.field.to_string()).collect();
         let context = format!(
@@ -188,7 +245,10 @@ fn check(seed: u64, segments: &[(u64, Vec<u8>)]) {
         assert_eq!(counted(&groups), expected, "{context}");
         let sum: u64 = expected.values().map(|(count, _)| count).sum();
         assert_eq!(groups.records(), sum, "{context}");
-        assert_eq!(counted(&of_rows(&snapshot, &query, &asked)), expected, "rows, {context}");
+        if joined.is_none() {
+            let rows = of_rows(&snapshot, &query, &asked);
+            assert_eq!(counted(&rows), expected, "rows, {context}");
+        }
     }
 }
 
@@ -326,4 +386,66 @@ fn a_group_beyond_the_limits_stays_beyond_them() {
         let Some(FieldValue::Level(level)) = group.values[0] else { panic!("{group:?}") };
         assert_eq!(group.count, exact[&level]);
     }
+}
+
+/// What people ask: each of these found nothing, as the fields are in different records.
+#[test]
+fn what_is_told_by_the_request_is_joined_to_what_is_told_later() {
+    let options = ClusterOptions { seed: 9, actions: 600, ..ClusterOptions::default() };
+    let segments = Cluster::generate(&options).segments;
+    let (store, snapshot) = (NaiveStore::read(&segments), in_memory(&segments));
+    let every = select(&store, &Query::default());
+    let check = |by: &[&str], measure: Option<&str>, expression: &str, last: &str| {
+        let path = |name: &str| FieldPath::parse(name).unwrap();
+        let by = by.iter().map(|name| path(name).into()).collect();
+        let asked = Asked { by, edges: None, measure: measure.map(path) };
+        let expression = parsed(expression);
+        let filter = Filter { expression: Some(&expression), ..Filter::default() };
+        let query = Query { filter, ..Query::default() };
+        let wanted = |known: &&&NaiveRecord| {
+            let value = line(known);
+            let status = value["statusCode"].as_u64();
+            match expression.to_string().as_str() {
+                "seq >= 0" => true,
+                "statusCode >= 400" => status.is_some_and(|status| status >= 400),
+                _ => panic!("{expression}"),
+            }
+        };
+        let all: Vec<_> = every.iter().filter(wanted).copied().collect();
+        let expected = asked.count_joined(&every, &all, last);
+        let (groups, report) = snapshot.group(&query, &asked.grouping()).unwrap();
+        assert!(counted(&groups) == expected, "{:?}, {measure:?}", asked.by);
+        assert!(groups.len() > 1, "{:?}, {measure:?}", asked.by);
+        assert_eq!(report.statistics.records, groups.records());
+        assert!(groups.iter().any(|group| group.values[0].is_some()));
+    };
+    check(&["url"], Some("durationMs"), "seq >= 0", "RESPONSE_FINISHED");
+    check(&["url"], Some("bytes"), "seq >= 0", "RESPONSE_FINISHED");
+    check(&["url"], None, "status >= 400", "RESPONSE");
+    check(&["method", "url"], None, "status >= 400", "RESPONSE");
+    check(&["method", "status"], Some("durationMs"), "seq >= 0", "RESPONSE");
+    check(&["ip", "status"], None, "seq >= 0", "RESPONSE");
+}
+
+/// A range that begins between a REQUEST and its RESPONSE.
+#[test]
+fn a_request_before_the_range_lends_to_what_is_in_it() {
+    let options = ClusterOptions { seed: 4, actions: 400, ..ClusterOptions::default() };
+    let segments = Cluster::generate(&options).segments;
+    let (store, snapshot) = (NaiveStore::read(&segments), in_memory(&segments));
+    let every = select(&store, &Query::default());
+    let path = |name: &str| FieldPath::parse(name).unwrap();
+    let asked =
+        Asked { by: vec![path("url").into(), path("status").into()], edges: None, measure: None };
+    let mut lent = 0;
+    for since in every.iter().step_by(11).map(|known| known.time) {
+        let query = Query { since: Some(since), ..Query::default() };
+        let all = select(&store, &query);
+        let expected = asked.count_joined(&every, &all, "RESPONSE");
+        let (groups, _) = snapshot.group(&query, &asked.grouping()).unwrap();
+        assert!(counted(&groups) == expected, "{since}");
+        let (narrow, _) = (asked.count_joined(&all, &all, "RESPONSE"), ());
+        lent += usize::from(narrow != expected);
+    }
+    assert!(lent > 5, "{lent}");
 }

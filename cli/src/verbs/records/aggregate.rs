@@ -36,7 +36,8 @@ pub(super) struct AggregateArguments {
     count: bool,
 
     /// Print how many matching records have which values of these fields: level, status,method,
-    /// data.user.id; also `section`, the first part of the url
+    /// data.user.id; also `section`, the first part of the url. Responses have url, section, method
+    /// and ip of their requests
     #[arg(long, value_name = "FIELD,...", conflicts_with_all = ABOUT_RECORDS)]
     by: Option<String>,
 
@@ -172,6 +173,13 @@ impl Aggregate {
         }
     }
 
+    /// Tells that the fields asked for are in different records.
+    fn apart(&self) -> String {
+        let measure = self.quantiles.as_ref().map(|quantiles| quantiles.of.to_string());
+        let names: Vec<_> = self.by.names.iter().cloned().chain(measure).collect();
+        format!("no kind of record has {} at once", names.join(" and "))
+    }
+
     /// No records so far.
     fn groups(&self) -> Groups {
         // Where the stretches of time lie makes no difference to what is kept.
@@ -224,8 +232,11 @@ pub(super) fn print(
         let (found, report) = question.snapshot.count(&query)?;
         return Ok(Answer { found, report });
     }
-    let (groups, report) =
-        question.snapshot.group(&query, &aggregate.grouping(buckets.as_ref()))?;
+    let grouping = aggregate.grouping(buckets.as_ref());
+    let (groups, report) = question.snapshot.group(&query, &grouping)?;
+    if groups.is_empty() && !grouping.is_of_one_type() && !grouping.borrows(&query) {
+        eprintln!("logq: {}", aggregate.apart());
+    }
     let known = Known::new(coverage, &question.finality);
     let answered = Answered::new(aggregate, &groups, buckets.as_ref(), known);
     tell_others(&groups);

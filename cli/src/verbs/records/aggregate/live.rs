@@ -8,6 +8,7 @@ mod screen;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use anyhow::bail;
 use jiff::tz::TimeZone;
 use logq_format::{Timestamp, TypeSet};
 use logq_query::{Buckets, Width};
@@ -51,6 +52,9 @@ pub(in super::super) fn run(
     let bound = bound.map(|bound| question.expression(&bound)).transpose()?;
     question.selection.add_expressions(bound.into_iter().collect());
 
+    if aggregate.grouping(None).borrows(&question.query()) {
+        bail!("with -f only what one record tells is counted; {}", aggregate.apart());
+    }
     let mut live = Live::new(aggregate, &question);
     let start = match existing.len() == stores.len() {
         true => Start::After(live.begin(&question)?),

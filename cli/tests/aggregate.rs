@@ -112,6 +112,12 @@ struct Asked {
     filter: Filter,
 }
 
+/// Kinds of records, as bits.
+const RESPONSE: u8 = 2;
+const FINISHED: u8 = 4;
+const LOG: u8 = 8;
+const OF_REQUEST: u8 = 16;
+
 /// Flags, and which records they leave.
 type Filter = (&'static [&'static str], fn(&Value) -> bool);
 
@@ -163,20 +169,77 @@ impl Asked {
         words
     }
 
+    /// The kinds of records that are counted with what their requests tell, if no kind that the
+    /// filter leaves has all the fields itself.
+    fn joined(&self) -> Option<u8> {
+        const REQUEST: u8 = 1;
+        const ANY: u8 = 31;
+        const FILTERED: [u8; 5] = [ANY, ANY & !REQUEST, RESPONSE, REQUEST | LOG | OF_REQUEST, ANY];
+        let kinds = |name: &str| match name {
+            "statusCode" => RESPONSE,
+            "durationMs" | "bytes" => RESPONSE | FINISHED,
+            "method" | "section" => REQUEST,
+            "requestId" => REQUEST | RESPONSE | FINISHED | OF_REQUEST,
+            name if name.starts_with("data") => LOG | OF_REQUEST,
+            _ => ANY,
+        };
+        let filter = FILTERS.iter().position(|filter| filter.0 == self.filter.0).unwrap();
+        let left = FILTERED[filter] & self.measure.map_or(ANY, kinds);
+        let all = self.by.iter().fold(left, |all, name| all & kinds(name));
+        let lent = |name: &&&str| kinds(name) == REQUEST;
+        let own = self.by.iter().filter(|name| !lent(name));
+        let own = own.fold(left, |own, name| own & kinds(name)) & kinds("requestId") & !REQUEST;
+        (all == 0 && own != 0 && self.by.iter().any(|name| lent(&name))).then_some(own)
+    }
+
+    /// The records that belong to groups, each with what it is grouped by.
+    fn grouped<'v>(&self, records: &'v [Value]) -> Vec<(&'v Value, Value)> {
+        let of = |record: &Value, request: Option<&Value>| {
+            let mut group = json!({});
+            for name in &self.by {
+                let lent = request.and_then(|request| value(request, name));
+                if let Some(value) = value(record, name).or(lent) {
+                    group[*name] = value;
+                }
+            }
+            group
+        };
+        let Some(kinds) = self.joined() else {
+            let wanted = records.iter().filter(|record| (self.filter.1)(record));
+            let grouped = wanted.map(|record| (record, of(record, None)));
+            return grouped.filter(|(_, g)| self.by.is_empty() || *g != json!({})).collect();
+        };
+        let time = |record: &Value| -> Timestamp {
+            record["timestamp"].as_str().unwrap().parse().unwrap()
+        };
+        let (mut open, mut grouped) = (BTreeMap::new(), Vec::new());
+        for record in records {
+            let Some(id) = record["requestId"].as_str() else { continue };
+            if record["type"] == "REQUEST" {
+                open.insert(id, record);
+                continue;
+            }
+            let request = open.get(id).copied();
+            let request = request.filter(|r| time(record).micros_since(time(r)) <= 600_000_000);
+            // There are no other records of requests here; errors without a text come in as LOG.
+            let kind = if record["type"] == "RESPONSE" { RESPONSE } else { OF_REQUEST };
+            if kinds & kind != 0 && (self.filter.1)(record) {
+                grouped.push((record, of(record, request)));
+            }
+            if (kinds, kind) == (RESPONSE, RESPONSE) {
+                open.remove(id);
+            }
+        }
+        grouped
+    }
+
     /// The records of each group, of those that are printed.
     fn groups<'v>(&self, records: &'v [Value]) -> BTreeMap<(String, String), Vec<&'v Value>> {
         let mut groups: BTreeMap<(String, String), Vec<&Value>> = BTreeMap::new();
         let mut totals: BTreeMap<String, usize> = BTreeMap::new();
-        for record in records.iter().filter(|record| (self.filter.1)(record)) {
-            let mut group = json!({});
-            for name in &self.by {
-                if let Some(value) = value(record, name) {
-                    group[*name] = value;
-                }
-            }
-            let is_in_none = !self.by.is_empty() && group == json!({});
+        for (record, group) in self.grouped(records) {
             let is_measured = |name: &str| field(record, name).is_some_and(Value::is_number);
-            if is_in_none || !self.measure.is_none_or(is_measured) {
+            if !self.measure.is_none_or(is_measured) {
                 continue;
             }
             let bar = self.minutes.map_or(String::new(), |minutes| bar(record, minutes));

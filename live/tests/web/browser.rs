@@ -2,6 +2,7 @@
 //! meets text that wants to be code.
 
 use std::path::Path;
+use std::time::Instant;
 
 use logq_writer::{Failure, LoggerOptions, RequestHead, ResponseHead, WorkerId, WorkerLogger};
 use serde_json::json;
@@ -242,14 +243,51 @@ fn a_stream_is_watched_and_its_end_is_told() {
     assert_calm(&browser);
 }
 
+/// How many records the long log has. `LOGQ_TEST_PAGE_RECORDS=1000000` shows that the page does not care;
+/// what each step took is told.
+fn long_log() -> u64 {
+    let set = std::env::var("LOGQ_TEST_PAGE_RECORDS").ok();
+    set.map_or(30_000, |text| text.parse().expect("a number of records"))
+}
+
+/// Tells how long steps take, and for how long at most the page did not listen meanwhile.
+struct Steps<'a> {
+    browser: &'a Browser,
+    since: Instant,
+}
+
+impl<'a> Steps<'a> {
+    fn begin(browser: &'a Browser) -> Self {
+        Self { browser, since: Instant::now() }
+    }
+
+    /// Watches for tasks of the page that are too long to react in between, over 50 ms.
+    fn watch(&self) {
+        self.browser.run(
+            "window.busy = 0; \
+             const see = (list) => { for (const task of list.getEntries()) window.busy = Math.max(window.busy, task.duration); }; \
+             new PerformanceObserver(see).observe({ entryTypes: ['longtask'] });",
+        );
+    }
+
+    fn done(&mut self, step: &str) {
+        let busy = self.browser.run("const busy = window.busy ?? 0; window.busy = 0; return busy");
+        eprintln!("{step}: {} ms, deaf for {busy} ms at most", self.since.elapsed().as_millis());
+        self.since = Instant::now();
+    }
+}
+
 #[test]
 fn a_long_log_is_scrolled_in_pieces() {
     let Some(browser) = Browser::open(Window::Desk) else { return };
     let scratch = tempfile::tempdir().unwrap();
-    write_shop(scratch.path(), 30_000);
+    write_shop(scratch.path(), long_log());
     let server = Serving::store("shop", scratch.path()).start();
+    let mut steps = Steps::begin(&browser);
     browser.go(&page(&server, ""));
     browser.wait("document.querySelectorAll('#rows .row').length === 300");
+    steps.done("the newest rows");
+    steps.watch();
     let oldest = "document.querySelector('#rows .row time')?.title";
     let newest = browser.run(&format!("return {oldest}"));
     // Older ones come when somebody scrolls there, and the document stays small.
@@ -259,6 +297,7 @@ fn a_long_log_is_scrolled_in_pieces() {
             .run("const m = document.querySelector('main'); m.scrollTop = 150; m.scrollTop = 0;");
         browser.wait(&format!("{oldest} < '{before}'"));
     }
+    steps.done("eighteen pages up");
     let rows = "document.querySelectorAll('#rows > li').length";
     assert!(browser.run(&format!("return {rows}")).as_u64().unwrap() <= 5_010);
     let times = "[...document.querySelectorAll('#rows .row time')].map((t) => t.title)";
@@ -274,13 +313,17 @@ fn a_long_log_is_scrolled_in_pieces() {
     assert!(browser.run(&format!("return {oldest}")).as_str() < newest.as_str());
 
     // Jump to a time, go on from there, and back to the newest.
+    steps.done("looking at all rows");
     browser.run("document.getElementById('jump-time').focus()");
     browser.keys("2026-02-03T06:00Z\u{e007}");
     browser.wait(&format!("{oldest}?.startsWith('2026-02-03T06:00')"));
+    steps.done("a jump to six o'clock");
     browser.run("const m = document.querySelector('main'); m.scrollTop = m.scrollHeight;");
     browser.wait("document.querySelectorAll('#rows .row').length >= 600");
+    steps.done("a page down");
     browser.keys("G");
     browser.wait(&format!("{times}.at(-1) > '2026-02-03T23'"));
+    steps.done("back to the newest");
 
     // The histogram stands for a graph, and a click on it leads to its time.
     browser.wait("!document.getElementById('graph').hidden");

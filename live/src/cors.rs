@@ -19,8 +19,16 @@ use crate::service::Part;
 const EXPOSED: &str = "Content-Range, Content-Length, ETag, Accept-Ranges, Retry-After, \
     Transfer-Encoding, Repr-Digest, Logq-State, Logq-Length, Logq-Next, Logq-Offset, Logq-Cursor";
 
-/// What the server says of itself when it is asked what is possible.
-pub(crate) const METHODS: &str = "GET, HEAD, PUT, PATCH, DELETE, OPTIONS";
+/// The methods that a path has, for `Allow`; those of all paths for `*`.
+pub(crate) fn methods(path: &str) -> &'static str {
+    let name = path.strip_prefix("/v1/streams/");
+    let is_stream = name.is_some_and(|name| !name.is_empty() && !name.contains('/'));
+    match Part::of(path) {
+        _ if is_stream || path == "*" => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+        Part::Legacy => "GET, HEAD, PUT, OPTIONS",
+        _ => "GET, HEAD, OPTIONS",
+    }
+}
 
 /// The origins that may read.
 #[derive(Debug)]
@@ -65,7 +73,8 @@ pub(crate) fn options(allowed: bool, head: &Parts) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(http::header::ALLOW, HeaderValue::from_static(METHODS));
+    let methods = methods(head.uri.path());
+    headers.insert(http::header::ALLOW, HeaderValue::from_static(methods));
     if allowed && is_preflight(head) {
         let permit = HeaderValue::from_static("Authorization, Range, If-Range, Last-Event-ID");
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));

@@ -14,7 +14,7 @@ use super::credential::{self, Verdict};
 use super::watched::{Entry, Impatient, Watched};
 use crate::auth::Grant;
 use crate::body::Body;
-use crate::cors::{self, Cors, METHODS};
+use crate::cors::{self, Cors};
 use crate::failures::Failures;
 use crate::hosts::Hosts;
 use crate::journal::Journal;
@@ -139,7 +139,7 @@ impl Front {
             Method::OPTIONS => return Ok(None),
             // No POST: a page of anybody could send one without asking the browser for permission.
             Method::GET | Method::HEAD | Method::PUT | Method::PATCH | Method::DELETE => {}
-            _ => return Err(Problem::method_not_allowed(METHODS)),
+            _ => return Err(Problem::method_not_allowed(cors::methods(head.uri.path()))),
         }
         let there = matches!(part, Part::Legacy | Part::Streams | Part::Health);
         if origin.peer.side == Side::Put && !there {

@@ -171,17 +171,20 @@ async fn connections_are_limited_by_address_and_all_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_known_methods_reach_anything() {
     let server = TestServer::start(|_| {});
-    let allow = "allow: get, head, put, patch, delete, options".to_owned();
-    for (method, path, expected) in [
-        ("OPTIONS", "/v1/streams/hello", 204),
-        ("OPTIONS", "/log/", 204),
-        ("OPTIONS", "*", 204),
-        ("TRACE", "/v1/streams/hello", 405),
-        ("POST", "/v1/streams/hello", 405),
-        ("CONNECT", "localhost:80", 405),
-        ("BREW", "/log/", 405),
-        ("get", "/log/", 405),
+    let [all, put, get] =
+        ["get, head, put, patch, delete, options", "get, head, put, options", "get, head, options"];
+    for (method, path, expected, allow) in [
+        ("OPTIONS", "/v1/streams/hello", 204, all),
+        ("OPTIONS", "/log/", 204, put),
+        ("OPTIONS", "/v1/stores", 204, get),
+        ("OPTIONS", "*", 204, all),
+        ("TRACE", "/v1/streams/hello", 405, all),
+        ("POST", "/v1/streams/hello", 405, all),
+        ("CONNECT", "localhost:80", 405, get),
+        ("BREW", "/log/", 405, put),
+        ("get", "/log/", 405, put),
     ] {
+        let allow = format!("allow: {allow}");
         let answer = server.ask(request(method, path, "")).await;
         let (status, headers, body) = parse(&answer);
         assert_eq!(status, expected, "{method} {path}");

@@ -165,3 +165,48 @@ fn every_parameter_that_is_described_is_known() {
         assert_eq!(server.get(&target).status, 400, "{target}");
     }
 }
+
+/// Who asks with OPTIONS what a path can do is told what is described.
+#[test]
+fn the_methods_that_are_allowed_are_those_that_are_described() {
+    let store = shop(10);
+    let server = Serving::store("shop", store.path()).start();
+    let document = described(&server);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let path = filled(path, "00000000-0000-4000-8000-000000000000");
+        let answer = send(server.address, "OPTIONS", &path, &[], b"");
+        let allowed: Vec<_> = answer.header("allow").unwrap().split(", ").collect();
+        for method in METHODS {
+            let is_allowed = allowed.contains(&&*method.to_uppercase());
+            assert_eq!(is_allowed, item[method].is_object(), "{method} {path}: {allowed:?}");
+        }
+    }
+}
+
+/// Values that a switch takes are all described, and no others are taken.
+#[test]
+fn the_values_of_switches_are_those_that_are_described() {
+    let store = shop(10);
+    let server = Serving::store("shop", store.path()).start();
+    let document = described(&server);
+    let records = document["paths"]["/v1/stores/{store}/records"]["get"]["parameters"].as_array();
+    let parameters = records.unwrap().iter().map(|parameter| match parameter["$ref"].as_str() {
+        Some(path) => document.pointer(path.trim_start_matches('#')).unwrap(),
+        None => parameter,
+    });
+    let mut switches = 0;
+    for parameter in parameters {
+        let Some(values) = parameter["schema"]["enum"].as_array() else { continue };
+        if !values.contains(&"0".into()) {
+            continue;
+        }
+        switches += 1;
+        for value in ["0", "1", "true", "false", "yes", "2", "TRUE"] {
+            let name = parameter["name"].as_str().unwrap();
+            let answer = server.get(&format!("/v1/stores/shop/records?{name}={value}"));
+            let is_described = values.contains(&value.into());
+            assert_eq!(answer.status == 200, is_described, "{name}={value}");
+        }
+    }
+    assert!(switches >= 4, "{switches}");
+}

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::conn::caps::{Caps, Place};
-use crate::conn::connection::{self, Shared};
+use crate::conn::connection::{self, Builders, Shared};
 use crate::conn::front::{Counters, Front, Origin};
 use crate::conn::socket;
 use crate::cors::Cors;
@@ -114,10 +114,10 @@ impl Server {
         let (cut, cuts) = ShutdownTrigger::new();
         let (open, mut all_closed) = mpsc::channel::<()>(1);
         let addresses = self.listeners;
-        let builder = |side| connection::builder(&self.options.limits, &self.options.timers, side);
+        let builders = |side| Builders::new(&self.options.limits, &self.options.timers, side);
         let shared = Arc::new(Shared {
-            writers: builder(Side::Put),
-            readers: builder(Side::Get),
+            writers: builders(Side::Put),
+            readers: builders(Side::Get),
             tls: self.control.tls.clone(),
             front: front(
                 self.options,

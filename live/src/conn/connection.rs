@@ -39,8 +39,22 @@ const H2_RESETS: (usize, usize) = (20, 1_024);
 /// Between two HTTP/2 pings to a silent client, and for its answer.
 const H2_PING: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(20));
 
-/// What hyper needs to know to serve the connections of a side.
-pub(crate) fn builder(limits: &Limits, timers: &Timers, side: Side) -> Builder<Streams> {
+/// What hyper needs to know to serve the connections of a side, by version: where hyper finds that out,
+/// it holds twice the buffer for as long as the connection lasts.
+#[derive(Clone)]
+pub(crate) struct Builders {
+    http1: Builder<Streams>,
+    http2: Builder<Streams>,
+}
+
+impl Builders {
+    pub(crate) fn new(limits: &Limits, timers: &Timers, side: Side) -> Self {
+        let builder = builder(limits, timers, side);
+        Self { http1: builder.clone().http1_only(), http2: builder.http2_only() }
+    }
+}
+
+fn builder(limits: &Limits, timers: &Timers, side: Side) -> Builder<Streams> {
     let buffer_bytes = match side {
         Side::Put => WRITER_BUFFER_BYTES,
         Side::Get => READER_BUFFER_BYTES,
@@ -72,8 +86,8 @@ pub(crate) fn builder(limits: &Limits, timers: &Timers, side: Side) -> Builder<S
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) front: Front,
-    pub(crate) writers: Builder<Streams>,
-    pub(crate) readers: Builder<Streams>,
+    pub(crate) writers: Builders,
+    pub(crate) readers: Builders,
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
@@ -109,28 +123,44 @@ async fn encrypted(shared: &Arc<Shared>, tls: &Tls, socket: Socket, watch: Watch
 }
 
 /// Serves HTTP on a connection.
-async fn http<S>(shared: &Arc<Shared>, io: Guard<S>, watch: Watch, origin: Origin)
+async fn http<S>(shared: &Arc<Shared>, mut io: Guard<S>, watch: Watch, origin: Origin)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
     let service = service_fn(|request: http::Request<Incoming>| {
         let (shared, in_flight) = (shared.clone(), activity.begin());
-        async move { Ok::<_, Infallible>(shared.front.answer(request, origin, in_flight).await) }
+        // hyper keeps the room of an answer that is being made as long as the connection, so it gets a
+        // pointer: what is large is gone with the head of the answer.
+        Box::pin(async move {
+            Ok::<_, Infallible>(shared.front.answer(request, origin, in_flight).await)
+        })
     });
-    let builder = match origin.peer.side {
+    let builders = match origin.peer.side {
         Side::Put => &shared.writers,
         Side::Get => &shared.readers,
     };
     let timers = &shared.front.timers;
     let patrol = Patrol { activity: &activity, watch: &watch, timers };
     {
+        let mut reason = pin!(patrol.reason());
+        let speaks_http2 = tokio::select! {
+            biased;
+            version = io.speaks_http2() => version,
+            () = shared.front.shutdown.requested() => return,
+            _ = reason.as_mut() => return,
+        };
+        let builder = match speaks_http2 {
+            Ok(true) => &builders.http2,
+            Ok(false) => &builders.http1,
+            Err(_) => return,
+        };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let reason = tokio::select! {
             biased;
             _ = connection.as_mut() => None,
             () = shared.front.shutdown.requested() => Some(Reason::Shutdown),
-            reason = patrol.reason() => Some(reason),
+            reason = reason => Some(reason),
         };
         if let Some(reason @ (Reason::Idle | Reason::Shutdown)) = reason {
             connection.as_mut().graceful_shutdown();
@@ -143,4 +173,20 @@ where
         }
     }
     watch.linger(timers.linger).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what an asynchronous function returns.
+    fn size<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A thousand readers that wait are a thousand of these.
+    #[test]
+    fn tasks_of_connections_are_small() {
+        assert!(size(serve) <= 4 << 10, "{} bytes", size(serve));
+    }
 }

@@ -4,6 +4,7 @@
 //! Since hyper never holds bytes of the next request, it always notices when the other side hangs up,
 //! even after a stray byte.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,6 +25,9 @@ pub(crate) struct Guard<S> {
     held: Vec<u8>,
     head_bytes_max: usize,
 }
+
+/// How HTTP/2 begins where nothing was agreed on before.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -81,6 +85,25 @@ impl<S> Guard<S> {
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Waits until it is clear which version the other side speaks. What was read for that is not lost.
+    pub(crate) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        poll_fn(|context| self.poll_speaks_http2(context)).await
+    }
+
+    fn poll_speaks_http2(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if matches!(self.state, State::Open) {
+            return Poll::Ready(Ok(true));
+        }
+        while self.held.len() < PREFACE.len() && PREFACE.starts_with(&self.held) {
+            let mut space = [0; 1_024];
+            let (_, ended) = ready!(self.read_some(context, &mut ReadBuf::new(&mut space), 0))?;
+            if ended {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        Poll::Ready(Ok(self.held.starts_with(PREFACE)))
+    }
+
     /// Reads into `buf` and keeps back what exceeds `max` bytes. Returns how many bytes stay in `buf`
     /// and whether the other side had ended.
     fn read_some(
@@ -234,6 +257,24 @@ mod tests {
         assert_eq!(single.concat().as_bytes(), all);
         assert_eq!(single.iter().filter(|read| read.len() > 1).count(), 5, "heads are whole");
         assert_eq!(reads(&[&all], 7).await.concat().as_bytes(), all);
+    }
+
+    #[tokio::test]
+    async fn the_version_is_known_before_anything_is_given() {
+        for (sent, expected) in
+            [(PREFACE, true), (GET, false), (PUT, false), (b"PRI /a HTTP/1.1\r\n\r\n", false)]
+        {
+            for size in [1, 5, 100] {
+                let mut guard =
+                    Guard::new(Pieces(sent.chunks(size).map(<[u8]>::to_vec).collect()), 64);
+                assert_eq!(guard.speaks_http2().await.unwrap(), expected);
+                let mut given = Vec::new();
+                guard.read_to_end(&mut given).await.unwrap();
+                assert_eq!(given, sent, "nothing is lost");
+            }
+        }
+        assert!(!Guard::new(Pieces(vec![b"PRI".to_vec()]), 64).speaks_http2().await.unwrap());
+        assert!(Guard::open(Pieces(Vec::new())).speaks_http2().await.unwrap());
     }
 
     #[tokio::test]

@@ -113,9 +113,10 @@ impl Watch {
 }
 
 async fn drain(stream: &TcpStream) {
-    let mut buffer = [0; 4_096];
     let mut left = LINGER_BYTES_MAX;
     while left > 0 && stream.readable().await.is_ok() {
+        // Here and not outside of the loop, where it would be a part of every connection's task.
+        let mut buffer = [0; 4_096];
         match stream.try_read(&mut buffer) {
             Ok(0) => return,
             Ok(len) => left = left.saturating_sub(len),

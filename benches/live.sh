@@ -16,7 +16,8 @@ trap 'kill $servers 2>/dev/null; wait; rm -rf "$work"' EXIT
 servers=
 put=127.0.0.1:60922 get=127.0.0.1:60923 peer=127.0.0.1:60924
 
-LIVELOG_PUT_PORT=60922 LIVELOG_GET_PORT=60923 logq serve --quiet --min-free 0 --dir "$work/data" 2>"$work/serve.log" &
+logq-generate jsonl -n 1000000 | logq import -q --to "$work/shop" -
+LIVELOG_PUT_PORT=60922 LIVELOG_GET_PORT=60923 logq serve --quiet --min-free 0 --dir "$work/data" "$work/shop" 2>"$work/serve.log" &
 serve=$!
 servers="$serve"
 mkdir -p "$work/www" "$work/nginx"
@@ -84,4 +85,17 @@ logq-live-bench idle $get "$path" --pid $serve
 for readers in 1 100; do
     stream
     logq-live-bench latency $put $get --path "$path" --readers $readers
+done
+
+# The records of a store over HTTP, and by the command from the same store: what comes out is the same.
+for format in json text blocks; do
+    bytes=$(logq -o $format "$work/shop" | wc -c)
+    for round in 1 2 3; do
+        start=$EPOCHREALTIME
+        logq -o $format "$work/shop" | cat >/dev/null
+        awk -v bytes="$bytes" -v from="$start" -v to="$EPOCHREALTIME" -v format=$format \
+            'BEGIN {printf "command %s MB/s=%.0f\n", format, bytes / (to - from) / 1e6}'
+    done
+    printf 'http %s ' $format
+    logq-live-bench get $get "/v1/stores/shop/records?format=$format" --rounds 3
 done

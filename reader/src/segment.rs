@@ -191,6 +191,16 @@ impl Segment {
         }
     }
 
+    /// Which dictionary the segment's blocks need, as far as its header tells.
+    pub(crate) fn dictionary_id(&self) -> Option<u32> {
+        self.head().ok()?.header.as_ref().ok()?.dictionary
+    }
+
+    /// Whether this is the dictionary that the segment's blocks need. May cost a look at its header.
+    pub(crate) fn has_dictionary(&self, id: u32) -> bool {
+        self.dictionary_id() == Some(id)
+    }
+
     /// The dictionary that the segment's first block holds, if it does.
     ///
     /// Reading it takes some time; see `Dictionaries`.

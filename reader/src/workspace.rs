@@ -63,11 +63,20 @@ impl Workspaces {
         if let Some((_, dictionary)) = kept.iter().find(|(owner, _)| *owner == segment) {
             return dictionary.clone();
         }
-        let dictionary = segments.get(segment as usize).and_then(Segment::read_dictionary);
+        let dictionary = find_dictionary(segments, segment);
         kept.truncate(DICTIONARIES_MAX - 1);
         kept.push_front((segment, dictionary.clone()));
         dictionary
     }
+}
+
+/// The dictionary of a segment. Where it is damaged, another segment may have the same one: those of
+/// one import do. Its identity is a checksum of its bytes.
+fn find_dictionary(segments: &[Segment], segment: u32) -> Option<Dictionary> {
+    let own = segments.get(segment as usize)?;
+    let is_same = |other: &&Segment| own.dictionary_id().is_some_and(|id| other.has_dictionary(id));
+    own.read_dictionary()
+        .or_else(|| segments.iter().filter(is_same).find_map(Segment::read_dictionary))
 }
 
 impl Workspace {

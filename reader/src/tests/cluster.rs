@@ -200,7 +200,7 @@ pub(super) fn cluster(seed: u64, troubles: Troubles) -> Vec<(u64, Vec<u8>)> {
     segments
 }
 
-fn train(rng: &mut Rng) -> Dictionary {
+pub(super) fn train(rng: &mut Rng) -> Dictionary {
     let samples: Vec<_> = (0..300)
         .map(|_| format!("{{\"message\":\"sample\",\"n\":{}}}/path/{}", rng.u8(..), rng.u16(..)))
         .collect();

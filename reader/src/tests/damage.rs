@@ -9,7 +9,7 @@ use logq_format::{
 };
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 
-use super::cluster::{SegmentBuilder, Writer, time};
+use super::cluster::{SegmentBuilder, Writer, time, train};
 use super::equivalence::{in_memory, lines};
 use crate::{Cause, Field, Order, Query, Report, Snapshot};
 
@@ -312,4 +312,40 @@ fn a_scan_that_nobody_wants_to_go_on_ends() {
     };
     snapshot.scan(&Query::default(), |rows| rows.len(), once).unwrap();
     assert_eq!(calls, 1);
+}
+
+/// A flipped byte of a dictionary made every block of its segment unreadable, although the other
+/// segments of an import begin with the same dictionary.
+#[test]
+fn a_damaged_dictionary_is_taken_from_another_segment_that_has_the_same() {
+    let dictionary = train(&mut Rng::with_seed(3));
+    let mut writer = writer(1);
+    let mut segment = |number: u64, dictionary: Option<logq_format::Dictionary>| {
+        let mut segment = SegmentBuilder::new(number, number, dictionary);
+        let first = i64::try_from(number).unwrap() * 100_000;
+        for block in 0..3 {
+            let records: Vec<_> = (0..60).map(|n| log(first + block * 1000 + n)).collect();
+            segment.block(&mut writer, BlockFlags::NONE, &records);
+        }
+        (number, segment.finish())
+    };
+    let used = Some(dictionary.clone());
+    let [first, plain, third] = [segment(1, used.clone()), segment(2, None), segment(3, used)];
+    let all = [first.clone(), plain.clone(), third];
+    let (whole, report) = lines(&in_memory(&all), &Query::default());
+    assert_eq!((whole.len(), report.is_complete()), (540, true));
+    let len = dictionary.bytes().len();
+    for at in [0, 1, len / 2, len - 1] {
+        let mut damaged = all.clone();
+        let place = FILE_HEADER_LEN + logq_format::BLOCK_HEADER_LEN + at;
+        damaged[0].1[place] ^= 0x10;
+        let (found, report) = lines(&in_memory(&damaged), &Query::default());
+        assert!(found == whole, "byte {at}: {} records", found.len());
+        // It is told all the same.
+        assert_eq!(report.gaps.len(), 1, "byte {at}: {:?}", report.gaps);
+        assert_eq!(report.gaps[0].range.start, FILE_HEADER_LEN as u64);
+        // Without the other one, what does not need it is read.
+        let (found, report) = lines(&in_memory(&damaged[..2]), &Query::default());
+        assert_eq!((found.len(), report.is_complete()), (180, false), "byte {at}");
+    }
 }

@@ -161,6 +161,9 @@ cost "count" "logq -c store"
 cost "count by status" "logq --by statusCode store"
 cost "count by data.user" "logq --by data.user --top 10 store"
 cost "count by url" "logq --by url --top 10 store"
+cost "count by request, a million values" "logq --by requestId --top 10 store"
+cost "latencies by section, joined" "logq --by section --quantile 50,95,99 store"
+cost "urls of failures, joined" "logq top url -w 'status >= 500' store"
 cost "quantiles by status" "logq --by statusCode --quantile 50,95,99 store"
 cost "histogram by level" "logq --hist --by level store"
 cost "requests with an error" "logq --request-where 'status >= 500' store"
@@ -178,7 +181,7 @@ first "level error" "logq -l error store"
 first "requests with an error" "logq --request-where 'status >= 500' store"
 first "errors with their context" "logq -l error -C 2 store"
 first "newest first" "logq -r store"
-first "text that is rare" "logq -g 'rolled back' store"
+first "text that is rare, one record of 5,000" "logq -g deadlock store"
 
 echo
 logq-segments

@@ -59,7 +59,7 @@ pub(crate) const TALLY_PACE: Pace = Pace {
 pub(crate) const GROUP_PACE: Pace = Pace {
     first: if cfg!(test) { 2 } else { 64 },
     most: if cfg!(test) { 9 } else { 512 },
-    raw_bytes: scaled(16 << 20, 10_000),
+    raw_bytes: scaled(8 << 20, 10_000),
     records: scaled(1 << 17, 100),
 };
 

@@ -40,14 +40,18 @@ use crate::bucket::Counts;
 use crate::interval::Summary;
 use crate::options::Options;
 use crate::output::{Output, Transition};
-use crate::render::{self, Style};
+use crate::render;
 use crate::report::Report;
 use crate::rule::Rule;
 use crate::sketch::Sketch;
 
 mod history;
+mod numbers;
+mod texts;
 
 pub use self::history::{AlertSpan, Bar, History};
+pub use self::numbers::{Classes, Numbers};
+use self::texts::{change, second};
 
 /// One record of a series. Its second is the record's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,43 +112,6 @@ pub struct RuleNumbers {
     pub threshold: f64,
     /// The window in seconds.
     pub window_s: u32,
-}
-
-/// Counts as data tells them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Numbers {
-    /// Hits.
-    #[serde(default)]
-    pub requests: u64,
-    /// Bytes of responses.
-    #[serde(default)]
-    pub bytes: u64,
-    /// Hits by class of status.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub status: Classes,
-    /// Requests that nobody answered.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub unanswered: u64,
-    /// Responses without a request.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub orphans: u64,
-}
-
-/// Hits by class of status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Classes {
-    #[serde(rename = "1xx", default, skip_serializing_if = "is_default")]
-    c1: u64,
-    #[serde(rename = "2xx", default, skip_serializing_if = "is_default")]
-    c2: u64,
-    #[serde(rename = "3xx", default, skip_serializing_if = "is_default")]
-    c3: u64,
-    #[serde(rename = "4xx", default, skip_serializing_if = "is_default")]
-    c4: u64,
-    #[serde(rename = "5xx", default, skip_serializing_if = "is_default")]
-    c5: u64,
-    #[serde(default, skip_serializing_if = "is_default")]
-    other: u64,
 }
 
 /// Hits that came when their second was closed.
@@ -350,32 +317,6 @@ impl Ended {
     }
 }
 
-impl Numbers {
-    /// Counts as data tells them; more bytes than fit are cut to what fits.
-    pub fn of(counts: &Counts) -> Self {
-        let [other, c1, c2, c3, c4, c5] = counts.classes;
-        Self {
-            requests: counts.hits,
-            bytes: u64::try_from(counts.bytes).unwrap_or(u64::MAX),
-            status: Classes { c1, c2, c3, c4, c5, other },
-            unanswered: counts.unanswered,
-            orphans: counts.orphans,
-        }
-    }
-
-    /// The counts.
-    pub fn counts(&self) -> Counts {
-        let Classes { c1, c2, c3, c4, c5, other } = self.status;
-        Counts {
-            hits: self.requests,
-            bytes: u128::from(self.bytes),
-            classes: [other, c1, c2, c3, c4, c5],
-            unanswered: self.unanswered,
-            orphans: self.orphans,
-        }
-    }
-}
-
 impl Interval {
     fn of(summary: &Summary) -> Self {
         let quantile = |permille| summary.latencies.quantile_us(permille).map(milliseconds);
@@ -440,49 +381,6 @@ fn milliseconds(latency_us: u64) -> f64 {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// A second as `--since` takes it.
-mod second {
-    use logq_format::Timestamp;
-    use serde::de::{Deserialize as _, Deserializer, Error as _};
-    use serde::ser::Serializer;
-
-    use super::{Style, render};
-
-    pub(super) fn serialize<S: Serializer>(second: &i64, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&render::time(*second, Style::FULL))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-        let text = String::deserialize(from)?;
-        let time: Timestamp = text.parse().map_err(D::Error::custom)?;
-        Ok(time.as_micros().div_euclid(1_000_000))
-    }
-}
-
-/// `fired` or `recovered`.
-mod change {
-    use serde::de::{Deserialize as _, Deserializer, Error as _};
-    use serde::ser::Serializer;
-
-    use super::Change;
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    pub(super) fn serialize<S: Serializer>(change: &Change, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(match change {
-            Change::Fired => "fired",
-            Change::Recovered => "recovered",
-        })
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Change, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            "fired" => Ok(Change::Fired),
-            "recovered" => Ok(Change::Recovered),
-            other => Err(D::Error::unknown_variant(other, &["fired", "recovered"])),
-        }
-    }
 }
 
 #[cfg(test)]

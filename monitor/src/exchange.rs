@@ -93,7 +93,7 @@ impl<'a> Told<'a> {
             true => Target::of(head.method.as_str().as_bytes(), head.url.as_bytes()),
             false => Target::Unknown,
         };
-        Self::Request { target, client: slice::client_of(head.ip.filter(|_| needs.clients)) }
+        Self::Request { target, client: slice::owned_client_of(head.ip.filter(|_| needs.clients)) }
     }
 }
 

@@ -52,6 +52,7 @@ pub(crate) struct KeyedHasher {
 }
 
 impl KeyedHasher {
+    #[inline]
     fn mix(&mut self, word: u128) {
         let [one, other] = self.keys;
         let (low, high) = halves(word);
@@ -60,6 +61,7 @@ impl KeyedHasher {
 }
 
 impl Hasher for KeyedHasher {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<16>();
         words.iter().for_each(|word| self.mix(u128::from_le_bytes(*word)));
@@ -76,6 +78,7 @@ impl Hasher for KeyedHasher {
 
     fn write_usize(&mut self, _len: usize) {}
 
+    #[inline]
     fn finish(&self) -> u64 {
         let [one, other] = self.keys;
         folded(self.hash ^ other, one | 1)

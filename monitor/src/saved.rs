@@ -182,13 +182,14 @@ pub(crate) struct SavedInterval {
     pub(crate) statuses: Statuses,
 }
 
-/// A list: its keys with count, error and first second, in the order of the slots; the slots from the
-/// smallest count on, where that was needed.
+/// A list: its keys with count, error and first second, in the order of the slots; and which of them
+/// have the smallest count, as far as that was looked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SavedTop {
     pub(crate) keys: Vec<(Name, u64, u64, i64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) heap: Vec<u32>,
+    pub(crate) lowest: Vec<u32>,
+    pub(crate) minimum: u64,
     pub(crate) total: u64,
     pub(crate) forgotten: u64,
 }

@@ -20,6 +20,9 @@ use crate::saved::{Name, SavedTop};
 /// The counters of a list: a key above 0.1 % is always among them.
 pub(crate) const SLOTS: usize = 1_024;
 
+/// Up to so many keys grow as they come.
+const FEW: usize = 28;
+
 /// Counts keys. Memory: for each counter some 60 bytes and twice its longest key.
 #[derive(Clone, Debug)]
 pub(crate) struct Top {
@@ -30,8 +33,11 @@ pub(crate) struct Top {
     /// are the same for all lists, so that lists can be merged without hashing again.
     table: HashTable<u32>,
     hashing: KeyedHashing,
-    /// Indices of slots, the smallest count first; empty until the smallest one is wanted.
-    heap: Vec<u32>,
+    /// The smallest count when it was last looked for, and the slots that had it then. Those that have
+    /// grown since are passed over, so all slots are looked at only when the smallest count has grown:
+    /// not more often than once for as many keys as there are slots.
+    minimum: u64,
+    lowest: Vec<u32>,
     capacity: usize,
     total: u64,
     /// A key without a counter has occurred at most so often.
@@ -50,8 +56,6 @@ struct Slot {
     len: u16,
     /// More than that is never needed: the next power of two.
     room: u16,
-    /// The place in the heap, if there is one.
-    place: u32,
 }
 
 /// One key and how often it occurred.
@@ -99,7 +103,8 @@ impl Top {
             keys: Vec::new(),
             table: HashTable::new(),
             hashing: KeyedHashing::default(),
-            heap: Vec::new(),
+            minimum: 0,
+            lowest: Vec::new(),
             capacity: capacity.clamp(1, SLOTS),
             total: 0,
             forgotten: 0,
@@ -120,8 +125,6 @@ impl Top {
             if let Some(slot) = self.slots.get_mut(index as usize) {
                 slot.count += 1;
                 slot.first = slot.first.min(second);
-                let place = slot.place as usize;
-                self.sink(place);
             }
             return;
         }
@@ -134,7 +137,6 @@ impl Top {
             seen.count += self.forgotten;
             seen.error += self.forgotten;
             self.replace(smallest, key, seen);
-            self.sink(0);
         }
     }
 
@@ -148,8 +150,8 @@ impl Top {
                 slot.error += other.forgotten;
             }
         }
-        // Counts have grown, so the heap is none any more.
-        self.heap.clear();
+        // Another count may be the smallest one.
+        self.lowest.clear();
         let before = self.forgotten;
         self.forgotten += other.forgotten;
         let threshold = self.threshold(&new, before);
@@ -231,7 +233,7 @@ impl Top {
         // At most as many as there are slots, and as long as names.
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let Seen { hash, count, error, first } = seen;
-        let slot = Slot { hash, count, error, first, start: 0, len: 0, room: 0, place: 0 };
+        let slot = Slot { hash, count, error, first, start: 0, len: 0, room: 0 };
         self.slots.push(slot);
         self.assign(index, key);
         self.index(index, hash);
@@ -250,6 +252,13 @@ impl Top {
     }
 
     fn index(&mut self, index: u32, hash: u64) {
+        // Most lists stay small; those that do not are full soon.
+        if self.table.len() == FEW && self.capacity > FEW {
+            let slots = &self.slots;
+            let hash_of = |index: &u32| slots.get(*index as usize).map_or(0, |slot| slot.hash);
+            self.table.reserve(self.capacity - FEW, hash_of);
+            self.slots.reserve(self.capacity - FEW);
+        }
         let slots = &self.slots;
         let hash_of = |index: &u32| slots.get(*index as usize).map_or(0, |slot| slot.hash);
         self.table.insert_unique(hash, index, hash_of);
@@ -273,50 +282,17 @@ impl Top {
 
     /// The slot with the smallest count.
     fn smallest(&mut self) -> Option<u32> {
-        if self.heap.is_empty() {
-            self.make_heap();
-        }
-        self.heap.first().copied()
-    }
-
-    fn make_heap(&mut self) {
-        let slots = &self.slots;
-        let mut heap: Vec<u32> = (0..).zip(slots).map(|(index, _): (u32, _)| index).collect();
-        heap.sort_by_key(|index| slots.get(*index as usize).map(|slot| slot.count));
-        self.set_heap(heap);
-    }
-
-    fn set_heap(&mut self, heap: Vec<u32>) {
-        self.heap = heap;
-        for (place, index) in (0..).zip(&self.heap) {
-            if let Some(slot) = self.slots.get_mut(*index as usize) {
-                slot.place = place;
-            }
-        }
-    }
-
-    /// Moves the slot at a place of the heap down until no smaller one is below it.
-    fn sink(&mut self, mut place: usize) {
-        while let Some(count) = self.count_at(place) {
-            let children = [2 * place + 1, 2 * place + 2];
-            let counted = children.map(|child| self.count_at(child).map(|count| (count, child)));
-            let smallest = counted.into_iter().flatten().min();
-            let Some((_, child)) = smallest.filter(|(smallest, _)| *smallest < count) else {
-                return;
-            };
-            self.heap.swap(place, child);
-            for place in [place, child] {
-                let index = self.heap.get(place).copied();
-                if let Some(slot) = index.and_then(|index| self.slots.get_mut(index as usize)) {
-                    slot.place = u32::try_from(place).unwrap_or(u32::MAX);
+        loop {
+            while let Some(index) = self.lowest.pop() {
+                let slot = self.slots.get(index as usize);
+                if slot.is_some_and(|slot| slot.count == self.minimum) {
+                    return Some(index);
                 }
             }
-            place = child;
+            self.minimum = self.slots.iter().map(|slot| slot.count).min()?;
+            let slots = (0..).zip(&self.slots).filter(|(_, slot)| slot.count == self.minimum);
+            self.lowest.extend(slots.map(|(index, _)| index));
         }
-    }
-
-    fn count_at(&self, place: usize) -> Option<u64> {
-        self.slots.get(*self.heap.get(place)? as usize).map(|slot| slot.count)
     }
 
     /// The most frequent key.
@@ -345,7 +321,8 @@ impl Top {
         let key = |slot: &Slot| (Name::from(self.key(slot)), slot.count, slot.error, slot.first);
         SavedTop {
             keys: self.slots.iter().map(key).collect(),
-            heap: self.heap.clone(),
+            lowest: self.lowest.clone(),
+            minimum: self.minimum,
             total: self.total,
             forgotten: self.forgotten,
         }
@@ -362,12 +339,8 @@ impl Top {
             }
         }
         (top.total, top.forgotten) = (saved.total, saved.forgotten);
-        // An order of other slots is none.
-        let mut places = saved.heap.clone();
-        places.sort_unstable();
-        if (0..).zip(&top.slots).map(|(index, _): (u32, _)| index).eq(places) {
-            top.set_heap(saved.heap);
-        }
+        // Where there is no such slot, there is none to pass over.
+        (top.minimum, top.lowest) = (saved.minimum, saved.lowest);
         top
     }
 
@@ -376,7 +349,7 @@ impl Top {
         self.slots.clear();
         self.keys.clear();
         self.table.clear();
-        self.heap.clear();
+        self.lowest.clear();
         (self.total, self.forgotten) = (0, 0);
     }
 
@@ -488,17 +461,20 @@ mod tests {
     }
 
     #[test]
-    fn the_heap_stays_a_heap() {
+    fn the_smallest_counter_is_taken_over() {
         let mut random = fastrand::Rng::with_seed(3);
         let mut top = Top::new(31);
-        for _ in 0..5_000 {
-            top.add(&[random.u8(..80)], 0);
-            for place in 1..top.heap.len() {
-                assert!(top.count_at((place - 1) / 2) <= top.count_at(place));
-                let index = top.heap[place] as usize;
-                assert_eq!(top.slots[index].place as usize, place);
+        for round in 0..5_000 {
+            let key = [random.u8(..80)];
+            let smallest = top.slots.iter().map(|slot| slot.count).min().unwrap_or(0);
+            let is_new = top.find(&key, top.hashing.of(&key)).is_none();
+            top.add(&key, round);
+            if is_new && round > 200 {
+                let slot = top.slots[top.find(&key, top.hashing.of(&key)).unwrap() as usize];
+                assert_eq!((slot.count, slot.error), (smallest + 1, smallest));
             }
         }
-        assert_eq!(top.table.len(), 31);
+        assert_eq!((top.table.len(), top.total), (31, 5_000));
+        assert_eq!(top.slots.iter().map(|slot| slot.count).sum::<u64>(), 5_000);
     }
 }

@@ -270,7 +270,7 @@ fn run_in_parts(facts: &[Fact], variant: u8, most: usize, random: &mut Rng) -> V
 
 #[test]
 fn runs_that_go_on_where_others_were_cut_off_say_what_one_run_says() {
-    for seed in 0..30 {
+    for seed in 0..8 {
         let mut random = Rng::with_seed(2_000 + seed);
         let facts = facts(&mut random, 400);
         for variant in 0..3 {

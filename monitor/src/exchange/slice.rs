@@ -87,9 +87,9 @@ impl<'h> NeededHeads<'h> {
         })
     }
 
-    fn client(&self, head: u32) -> Cow<'static, [u8]> {
-        let heads = self.heads.filter(|_| self.needs.clients);
-        client_of(heads.and_then(|heads| heads.ip(head)))
+    #[inline]
+    fn ip(&self, head: u32) -> Option<IpAddr> {
+        self.heads.filter(|_| self.needs.clients).and_then(|heads| heads.ip(head))
     }
 
     fn told(&self, step: &RequestStep) -> Told<'h> {
@@ -97,31 +97,53 @@ impl<'h> NeededHeads<'h> {
         match step.record_type {
             RecordType::Response => Told::Response { status, bytes, duration_us },
             RecordType::ResponseFinished => Told::Finished { bytes },
-            _ => Told::Request { target: self.target(head), client: self.client(head) },
+            _ => {
+                let client = owned_client_of(self.ip(head));
+                Told::Request { target: self.target(head), client }
+            }
         }
     }
 }
 
-/// A client as lists have it; empty if it is unknown.
-pub(super) fn client_of(ip: Option<IpAddr>) -> Cow<'static, [u8]> {
-    Cow::Owned(match ip {
-        None => Vec::new(),
-        Some(IpAddr::V4(ip)) => text_of(ip),
-        Some(ip) => ip.to_string().into_bytes(),
-    })
+/// The longest address of version 4.
+const TEXT_BYTES: usize = 15;
+
+/// A client as lists have it; empty if it is unknown. Addresses of version 4, of which there are many,
+/// are written to `text`.
+fn client_of(ip: Option<IpAddr>, text: &mut [u8; TEXT_BYTES]) -> Cow<'_, [u8]> {
+    match ip {
+        None => Cow::Borrowed(&[]),
+        Some(IpAddr::V4(ip)) => Cow::Borrowed(text_of(ip, text)),
+        Some(ip) => Cow::Owned(ip.to_string().into_bytes()),
+    }
 }
 
-/// The same as its `Display` has it; there are many of them.
-fn text_of(ip: Ipv4Addr) -> Vec<u8> {
-    let mut text = Vec::with_capacity(16);
-    for octet in ip.octets() {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10];
-        let zeros = digits.iter().take(2).take_while(|digit| **digit == 0).count();
-        text.extend(digits.iter().skip(zeros).map(|digit| b'0' + digit));
-        text.push(b'.');
+pub(super) fn owned_client_of(ip: Option<IpAddr>) -> Cow<'static, [u8]> {
+    Cow::Owned(client_of(ip, &mut [0; TEXT_BYTES]).into_owned())
+}
+
+/// The same as its `Display` has it.
+fn text_of(ip: Ipv4Addr, text: &mut [u8; TEXT_BYTES]) -> &[u8] {
+    let mut len = 0;
+    let mut push = |byte: u8| {
+        if let Some(place) = text.get_mut(len) {
+            *place = byte;
+            len += 1;
+        }
+    };
+    for (number, octet) in ip.octets().into_iter().enumerate() {
+        if number > 0 {
+            push(b'.');
+        }
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
-    text.pop();
-    text
+    text.get(..len).unwrap_or_default()
 }
 
 /// A target whose path is among the names of the slice.
@@ -218,6 +240,7 @@ impl Slice {
     #[inline]
     fn step_near(&mut self, near: &mut Near, step: &RequestStep, heads: &NeededHeads<'_>) -> bool {
         let time = step.time;
+        let mut text = [0; TEXT_BYTES];
         *near = match (step.record_type, *near) {
             (RecordType::Request, Near::Nothing | Near::Counted) => {
                 Near::Asked { time, head: step.head }
@@ -228,7 +251,7 @@ impl Slice {
                 let hit = Hit {
                     time: asked.min(time),
                     target: heads.target(head),
-                    client: heads.client(head),
+                    client: client_of(heads.ip(head), &mut text),
                     status: step.status,
                     bytes: step.bytes.unwrap_or_default(),
                     latency_us: Some(step.duration_us.unwrap_or_else(|| time.micros_since(asked))),
@@ -252,7 +275,7 @@ impl Slice {
             Near::Nothing | Near::Counted => return,
             Near::Asked { time, head } => {
                 let target = self.keep_target(&heads.target(head));
-                let client = self.keep(&heads.client(head));
+                let client = self.keep(&client_of(heads.ip(head), &mut [0; TEXT_BYTES]));
                 Open::Asked { time, target, client }
             }
             Near::Answered { second } => Open::Answered { second },
@@ -410,10 +433,10 @@ mod tests {
     fn clients_are_written_as_everywhere() {
         for octet in 0..=255 {
             let ip = Ipv4Addr::new(octet, 0, 255 - octet, octet);
-            assert_eq!(&*client_of(Some(ip.into())), ip.to_string().as_bytes());
+            assert_eq!(&*owned_client_of(Some(ip.into())), ip.to_string().as_bytes());
         }
         let ip: IpAddr = "2001:db8::1".parse().unwrap();
-        assert_eq!(&*client_of(Some(ip)), b"2001:db8::1");
-        assert_eq!(&*client_of(None), b"");
+        assert_eq!(&*owned_client_of(Some(ip)), b"2001:db8::1");
+        assert_eq!(&*owned_client_of(None), b"");
     }
 }

@@ -89,10 +89,11 @@ done
 
 # The records of a store over HTTP, and by the command from the same store: what comes out is the same.
 for format in json text blocks; do
-    bytes=$(logq -o $format "$work/shop" | wc -c)
+    output=${format/text/short}
+    bytes=$(logq -o $output "$work/shop" | wc -c)
     for round in 1 2 3; do
         start=$EPOCHREALTIME
-        logq -o $format "$work/shop" | cat >/dev/null
+        logq -o $output "$work/shop" | cat >/dev/null
         awk -v bytes="$bytes" -v from="$start" -v to="$EPOCHREALTIME" -v format=$format \
             'BEGIN {printf "command %s MB/s=%.0f\n", format, bytes / (to - from) / 1e6}'
     done

@@ -5,23 +5,22 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 
 pub mod client;
+mod running;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use logq_live::streams::{LegacyRoutes, StreamRoutes, Streams, StreamsOptions};
-use logq_live::{Journal, Listen, Metrics, Router, ServerHandle, ServerOptions, Side};
-use tokio::runtime::Runtime;
+use logq_live::ServerOptions;
+use logq_live::streams::{LegacyRoutes, StreamRoutes, StreamsOptions};
 
 use client::get;
+use running::Running;
 
 /// A server with streams; it ends when this is dropped.
 pub struct Server {
     pub get: SocketAddr,
     pub put: SocketAddr,
-    pub metrics: Metrics,
-    handle: ServerHandle,
-    runtime: Option<Runtime>,
+    running: Running,
 }
 
 /// Options for a server whose streams go with it.
@@ -29,41 +28,19 @@ pub fn options() -> StreamsOptions {
     StreamsOptions { free_bytes_min: 0, ..StreamsOptions::default() }
 }
 
-fn listening() -> ServerOptions {
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let listen = [Side::Put, Side::Get].map(|side| Listen { address, side, tls: false });
-    ServerOptions { listen: listen.to_vec(), ..ServerOptions::default() }
-}
-
 impl Server {
-    pub fn start(options: StreamsOptions) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let inside = runtime.enter();
-        let metrics = Metrics::new();
-        let server_options =
-            ServerOptions { compat_livelog: options.livelog_compatible, ..listening() };
-        let server = logq_live::Server::bind(server_options, metrics.clone()).unwrap();
-        let streams = Streams::open(options, &metrics, Journal::none()).unwrap();
-        let router = Router::new(metrics.clone())
-            .legacy(LegacyRoutes::new(streams.clone()))
-            .streams(StreamRoutes::new(streams));
-        let on = |side| {
-            let addresses = server.addresses();
-            addresses.iter().find(|listen| listen.side == side).unwrap().address
-        };
-        let (put, get, handle) = (on(Side::Put), on(Side::Get), server.handle());
-        runtime.spawn(server.run(router));
-        drop(inside);
-        Self { get, put, metrics, handle, runtime: Some(runtime) }
+    pub fn start(streams: StreamsOptions) -> Self {
+        let compat_livelog = streams.livelog_compatible;
+        let options = ServerOptions { compat_livelog, ..ServerOptions::default() };
+        let running = Running::start(options, 0, streams, |router, streams, _| {
+            router.legacy(LegacyRoutes::new(streams.clone())).streams(StreamRoutes::new(streams))
+        });
+        Self { get: running.get, put: running.put, running }
     }
 
     /// Asks everything to end, as a signal would.
     pub fn ask_to_end(&self) {
-        self.handle.shutdown();
+        self.running.handle.shutdown();
     }
 
     /// Waits until a stream is so long.
@@ -103,14 +80,6 @@ impl Server {
         let text = get(self.get, "/v1/streams", &[]).text();
         let list: serde_json::Value = serde_json::from_str(&text).unwrap();
         list["streams"].as_array().unwrap().clone()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(5));
-        }
     }
 }
 

@@ -15,6 +15,10 @@ mod client;
 mod follow;
 mod monitor;
 mod openapi;
+#[path = "../common/running.rs"]
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[allow(unreachable_pub, reason = "other tests are crates of their own")]
+mod running;
 mod schema;
 mod stores;
 mod support;

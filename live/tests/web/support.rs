@@ -7,18 +7,15 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use logq_format::json;
-use logq_live::streams::{StreamRoutes, Streams, StreamsOptions};
-use logq_live::{
-    Journal, Listen, Metrics, Monitor, Page, Router, ServerHandle, ServerOptions, Side, Stores,
-    StoresOptions, TokenSource,
-};
+use logq_live::streams::{StreamRoutes, StreamsOptions};
+use logq_live::{Monitor, Page, ServerOptions, Stores, StoresOptions, TokenSource};
 use logq_reader::Row;
 use logq_testkit::segment::{SegmentOptions, encode};
 use logq_testkit::traffic::TrafficOptions;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
 use crate::client::{Answer, get};
+use crate::running::Running;
 
 /// What a server is to have.
 #[derive(Default)]
@@ -37,8 +34,7 @@ pub(crate) struct Serving {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) put: SocketAddr,
-    handle: ServerHandle,
-    runtime: Option<Runtime>,
+    running: Running,
 }
 
 /// A record as text, for these tests: JSON is plain enough.
@@ -52,53 +48,34 @@ impl Serving {
     }
 
     pub(crate) fn start(self) -> Server {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let inside = runtime.enter();
-        let metrics = Metrics::new();
-        let listen = [(Side::Put, 0), (Side::Get, self.port)].map(|(side, port)| Listen {
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            side,
-            tls: false,
-        });
         let read_tokens = self.token.map(TokenSource::file);
-        let options =
-            ServerOptions { listen: listen.to_vec(), read_tokens, ..ServerOptions::default() };
-        let server = logq_live::Server::bind(options, metrics.clone()).unwrap();
+        let options = ServerOptions { read_tokens, ..ServerOptions::default() };
         let streams = StreamsOptions {
             free_bytes_min: 0,
             directory: self.streams,
             ..StreamsOptions::default()
         };
-        let streams = Streams::open(streams, &metrics, Journal::none()).unwrap();
-        let named = self.stores.into_iter().map(|(name, path)| (name.to_owned(), path));
-        let mut stores = StoresOptions::new(named.collect::<BTreeMap<_, _>>(), line);
-        stores.questions_max = self.questions_max.unwrap_or(stores.questions_max);
-        let mut router = Router::new(metrics.clone())
-            .stores(Stores::new(stores, &metrics))
-            .streams(StreamRoutes::new(streams))
-            .page(Page);
-        if let Some(store) = self.monitor {
-            router = router.monitor(Monitor::new(store, TimeZone::UTC));
-        }
-        let on = |side| {
-            let addresses = server.addresses();
-            addresses.iter().find(|listen| listen.side == side).unwrap().address
-        };
-        let (put, address, handle) = (on(Side::Put), on(Side::Get), server.handle());
-        runtime.spawn(server.run(router));
-        drop(inside);
-        Server { address, put, handle, runtime: Some(runtime) }
+        let running = Running::start(options, self.port, streams, |router, streams, metrics| {
+            let named = self.stores.into_iter().map(|(name, path)| (name.to_owned(), path));
+            let mut stores = StoresOptions::new(named.collect::<BTreeMap<_, _>>(), line);
+            stores.questions_max = self.questions_max.unwrap_or(stores.questions_max);
+            let router = router
+                .stores(Stores::new(stores, metrics))
+                .streams(StreamRoutes::new(streams))
+                .page(Page);
+            match self.monitor {
+                Some(store) => router.monitor(Monitor::new(store, TimeZone::UTC)),
+                None => router,
+            }
+        });
+        Server { address: running.get, put: running.put, running }
     }
 }
 
 impl Server {
     /// Asks everything to end, as a signal would.
     pub(crate) fn ask_to_end(&self) {
-        self.handle.shutdown();
+        self.running.handle.shutdown();
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -119,14 +96,6 @@ impl Server {
         let text = answer.text();
         assert_eq!(answer.status, 200, "{path}: {text}");
         text.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(Duration::from_secs(5));
-        }
     }
 }
 

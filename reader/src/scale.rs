@@ -60,7 +60,7 @@ pub(crate) const GROUP_PACE: Pace = Pace {
     first: if cfg!(test) { 2 } else { 64 },
     most: if cfg!(test) { 9 } else { 512 },
     raw_bytes: scaled(8 << 20, 10_000),
-    records: scaled(1 << 17, 100),
+    records: scaled(1 << 15, 100),
 };
 
 /// The slices of a visit: what is made of each has about the size of its records.
@@ -72,7 +72,7 @@ pub(crate) const VISIT_PACE: Pace = Pace {
 };
 
 /// So many groups of a slice are handed over before there are more.
-pub(crate) const GROUPS_AT_ONCE: usize = if cfg!(test) { 20 } else { 1 << 17 };
+pub(crate) const GROUPS_AT_ONCE: usize = if cfg!(test) { 20 } else { 1 << 15 };
 
 /// The most bytes that spines and bodies decoded together for a count may have.
 pub(crate) const TALLY_RAW_BYTES: u64 = scaled(4 << 20, 3000);

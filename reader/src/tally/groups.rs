@@ -19,7 +19,7 @@ const SKETCHED_GROUPS_MAX: usize = 20_000;
 ///
 /// With what a slice takes while it is counted, and what a table takes while it grows, a question
 /// stays below 64 MiB.
-const GROUP_BYTES_MAX: usize = 32 << 20;
+const GROUP_BYTES_MAX: usize = 24 << 20;
 
 /// What a group takes in the table beside its key and the numbers of its sketch.
 const GROUP_BYTES: usize = 96;
@@ -41,7 +41,7 @@ pub struct Group {
 
 /// How many records there are of each group.
 ///
-/// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 32 MiB, the records of
+/// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 24 MiB, the records of
 /// groups that were not known before are counted together, see [`Self::other`]. The counts of the
 /// groups that are told apart are exact nevertheless.
 #[derive(Clone, Debug)]

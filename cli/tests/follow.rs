@@ -1,5 +1,4 @@
-//! Following, cursors and waiting, with real writers and readers: `logq -f`, `logq tail`, `logq wait`,
-//! `--after-cursor`, `--cursor-file`, `--show-cursor`.
+//! `logq -f`, `logq tail`, `logq wait`, and the flags about cursors, with real writers and readers.
 
 #![allow(
     clippy::unwrap_used,

@@ -21,6 +21,10 @@ const SKETCHED_GROUPS_MAX: usize = 20_000;
 /// stays below 64 MiB.
 const GROUP_BYTES_MAX: usize = 24 << 20;
 
+/// The same where time is divided: whoever prints the groups puts all of them in order, which takes
+/// as much again for each of several copies.
+const STRETCHED_BYTES_MAX: usize = 8 << 20;
+
 /// What a group takes in the table beside its key and the numbers of its sketch.
 const GROUP_BYTES: usize = 96;
 
@@ -41,9 +45,9 @@ pub struct Group {
 
 /// How many records there are of each group.
 ///
-/// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 24 MiB, the records of
-/// groups that were not known before are counted together, see [`Self::other`]. The counts of the
-/// groups that are told apart are exact nevertheless.
+/// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 24 MiB of them, or 8 MiB
+/// where time is divided, the records of groups that were not known before are counted together, see
+/// [`Self::other`]. The counts of the groups that are told apart are exact nevertheless.
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// What the key begins with.
@@ -105,7 +109,8 @@ impl Groups {
     /// No records so far.
     pub fn new(grouping: &Grouping<'_>) -> Self {
         let groups = if grouping.measure.is_some() { SKETCHED_GROUPS_MAX } else { GROUPS_MAX };
-        Self::limited(grouping, Limits { groups, bytes: GROUP_BYTES_MAX })
+        let bytes = if grouping.edges.is_some() { STRETCHED_BYTES_MAX } else { GROUP_BYTES_MAX };
+        Self::limited(grouping, Limits { groups, bytes })
     }
 
     pub(crate) fn limited(grouping: &Grouping<'_>, limits: Limits) -> Self {

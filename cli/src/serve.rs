@@ -63,6 +63,8 @@ async fn serve(arguments: &ServeArguments, environment: Environment) -> Result<(
     let server = Server::bind(options, metrics.clone())?;
     let streams = Streams::open(streams_options, &metrics, journal.clone())
         .context("cannot open the streams")?;
+    let signals = server.handle().obey_signals().context("cannot wait for signals")?;
+    let _full_disks = survive_file_limits().context("cannot wait for signals")?;
     announce(&server, &streams, tls, has_token);
     for (name, path) in &stores.stores {
         eprintln!("logq: store: /v1/stores/{name}: {}", path.display());
@@ -75,13 +77,11 @@ async fn serve(arguments: &ServeArguments, environment: Environment) -> Result<(
     if let Some(store) = &arguments.monitor {
         router = router.monitor(Monitor::new(store.clone(), zone));
     }
-    let handle = server.handle();
-    let _full_disks = survive_file_limits().context("cannot wait for signals")?;
     tokio::select! {
-        () = server.run(router) => Ok(()),
-        // It ends only where signals cannot be waited for.
-        ended = handle.obey_signals() => Ok(ended.context("cannot wait for signals")?),
+        () = server.run(router) => {}
+        () = signals => {}
     }
+    Ok(())
 }
 
 /// Stores by their names: `NAME=STORE`, or the name of the directory.

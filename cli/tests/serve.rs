@@ -98,6 +98,21 @@ fn a_signal_ends_it_in_order_and_leaves_nothing() {
     assert!(!directory.exists(), "temporary streams go with the server");
 }
 
+/// Signals were waited for only after the server had said where it is: one that came in between ended it
+/// without an answer to its clients, and left its directory behind.
+#[test]
+fn a_signal_is_obeyed_as_soon_as_the_server_says_that_it_is_there() {
+    for _ in 0..20 {
+        let scratch = Scratch::new();
+        let served = Served::start(&scratch, &[], &[]);
+        served.signal(Signal::SIGTERM);
+        let directory = served.directory.clone();
+        let (status, said) = served.ended();
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert!(!directory.exists());
+    }
+}
+
 #[test]
 fn what_readers_saw_outlives_a_killed_server() {
     let scratch = Scratch::new();

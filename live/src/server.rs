@@ -229,23 +229,28 @@ impl ServerHandle {
         }
     }
 
-    /// Obeys signals for ever: SIGTERM and SIGINT end the server, SIGHUP makes it read its files again.
+    /// Obeys signals from now on, as long as the result is awaited: SIGTERM and SIGINT end the server,
+    /// SIGHUP makes it read its files again. Until then they end the process at once, so this comes
+    /// before anybody is told that the server is there. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
     /// The system does not let signals be waited for.
-    pub async fn obey_signals(&self) -> std::io::Result<()> {
+    pub fn obey_signals(&self) -> std::io::Result<impl Future<Output = ()> + use<>> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => self.shutdown(),
-                _ = interrupt.recv() => self.shutdown(),
-                _ = hangup.recv() => self.reload(),
+        let server = self.clone();
+        Ok(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => server.shutdown(),
+                    _ = interrupt.recv() => server.shutdown(),
+                    _ = hangup.recv() => server.reload(),
+                }
             }
-        }
+        })
     }
 }
 

@@ -153,6 +153,11 @@ const TRAINING_BLOCKS: usize = 96;
 /// How many bytes of blocks may follow a ping with claims before the next one.
 const CLAIMS_EVERY: u64 = 4 << 20;
 
+/// From so many bytes on, a ping comes as soon as a batch has ended, and behind all blocks in the making:
+/// one of a writer that seldom logs would reach back for hours otherwise, and hold back what all pings
+/// before it can claim.
+const CLAIMS_FROM: u64 = 3 << 20;
+
 impl BulkWriter {
     /// A writer into the store at `path`, which is created if it does not exist.
     ///
@@ -255,14 +260,23 @@ impl BulkWriter {
             let output = Output::new(draft, &self.options, self.dictionary.clone());
             self.segment = Some(output.map_err(|source| self.write_error(source))?);
         }
-        let mut full = std::mem::take(&mut self.full);
-        let written = match &mut self.segment {
-            Some(output) => output.append(&mut full),
-            None => Ok(0),
-        };
-        let len = written.map_err(|source| self.write_error(source))?;
-        self.lanes.recycle(full.into_iter().map(|filled| filled.records));
+        let full = std::mem::take(&mut self.full);
+        self.append(full)?;
+        if self.segment.as_ref().is_some_and(Output::shall_ping) {
+            let begun = self.lanes.drain();
+            self.append(begun)?;
+            let pinged = self.segment.as_mut().map_or(Ok(()), Output::ping);
+            pinged.map_err(|source| self.write_error(source))?;
+        }
+        let len = self.segment.as_ref().map_or(0, |output| output.offset);
         if len >= self.options.segment_bytes_max { self.publish() } else { Ok(()) }
+    }
+
+    fn append(&mut self, mut blocks: Vec<Filled>) -> Result<(), BulkError> {
+        let written = self.segment.as_mut().map_or(Ok(()), |output| output.append(&mut blocks));
+        written.map_err(|source| self.write_error(source))?;
+        self.lanes.recycle(blocks.into_iter().map(|filled| filled.records));
+        Ok(())
     }
 
     fn train(&mut self) {
@@ -346,8 +360,19 @@ impl Output {
         Ok(output)
     }
 
-    /// Encodes blocks in parallel and appends them in order; answers the segment's length.
-    fn append(&mut self, full: &mut [Filled]) -> io::Result<u64> {
+    /// Whether it is time for a ping behind all that has begun.
+    fn shall_ping(&self) -> bool {
+        self.behind_ping() > CLAIMS_FROM
+    }
+
+    /// The bytes since the last ping.
+    fn behind_ping(&self) -> u64 {
+        let last = self.pings.last().map_or(0, |ping| ping.offset);
+        self.offset.saturating_sub(last)
+    }
+
+    /// Encodes blocks in parallel and appends them in order.
+    fn append(&mut self, full: &mut [Filled]) -> io::Result<()> {
         let blocks: Vec<Vec<u8>> = full.par_iter_mut().map(|filled| self.encode(filled)).collect();
         for block in blocks {
             if let Ok(header) = BlockHeader::decode(&block, self.encoding.marker) {
@@ -357,12 +382,11 @@ impl Output {
                 self.first = Some(self.first.map_or(header.min, earlier));
             }
             self.write(&block)?;
-            let last = self.pings.last().map_or(0, |ping| ping.offset);
-            if self.offset.saturating_sub(last) > CLAIMS_EVERY {
+            if self.behind_ping() > CLAIMS_EVERY {
                 self.ping()?;
             }
         }
-        Ok(self.offset)
+        Ok(())
     }
 
     fn encode(&self, filled: &mut Filled) -> Vec<u8> {

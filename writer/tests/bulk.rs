@@ -125,6 +125,29 @@ fn a_large_import_gets_a_dictionary_and_shrinks() {
     assert!(with < without, "{with} bytes with a dictionary, {without} without");
 }
 
+/// A question about an hour reads the pings around it, and nothing else of the other hours.
+#[test]
+fn a_writer_that_seldom_logs_holds_no_claim_back() {
+    let store = tempfile::tempdir().unwrap();
+    let options = BulkOptions { compression: false, ..BulkOptions::at(Timestamp::from_micros(0)) };
+    let mut bulk = BulkWriter::create(store.path(), options).unwrap();
+    let text = format!("\"{}\"", "x".repeat(1_000));
+    for micros in 0..20_000 {
+        bulk.push(WorkerId::new(1), &record(micros, &text)).unwrap();
+        if micros % 1_000 == 0 {
+            bulk.push(None, &record(micros, "1")).unwrap();
+        }
+    }
+    bulk.finish().unwrap();
+    let (_, segment) = common::segments(store.path()).remove(0);
+    assert!(common::assert_claims_hold(&segment) > 4);
+    let claims: Vec<_> = common::blocks(&segment).into_iter().filter_map(|(.., c)| c).collect();
+    for pair in claims.windows(2).skip(1) {
+        let (before, after) = (pair[0].now, pair[1].watermark);
+        assert!(after >= before, "{before:?} was passed, then {after:?} was claimed");
+    }
+}
+
 #[test]
 fn nothing_is_visible_before_it_is_complete() {
     let store = tempfile::tempdir().unwrap();

@@ -154,7 +154,7 @@ impl<'a> Block<'a> {
         raw_body: &'a [u8],
         types: TypeSet,
     ) -> Result<Self, DecodeError> {
-        let body = Body::parse(raw_body, &spine, types)?;
+        let body = Body::parse(raw_body, &spine, types, true)?;
         let places = spine.places()?;
         Ok(Self { spine, body, places })
     }

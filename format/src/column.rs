@@ -99,6 +99,11 @@ impl<'a> Ints<'a> {
                 let (values, _) = self.bytes.as_chunks::<2>();
                 values.iter().map(|value| u64::from(u16::from_le_bytes(*value))).collect()
             }
+            3 => {
+                let (values, _) = self.bytes.as_chunks::<3>();
+                let value = |[a, b, c]: &[u8; 3]| u64::from(u32::from_le_bytes([*a, *b, *c, 0]));
+                values.iter().map(value).collect()
+            }
             4 => {
                 let (values, _) = self.bytes.as_chunks::<4>();
                 values.iter().map(|value| u64::from(u32::from_le_bytes(*value))).collect()
@@ -308,13 +313,16 @@ impl<'a> Utf8Texts<'a> {
         let bytes = texts.bytes.get(first..).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|_| invalid.clone())?;
         let shift = offset(first);
-        let mut places = texts.places;
+        let (mut places, terminators) = (texts.places, texts.terminators);
+        if terminators > 0 {
+            // No character contains the NUL behind a text.
+            return Ok(Self { text, places, terminators });
+        }
         let mut whole = true;
         for (start, end) in &mut places {
             (*start, *end) = (*start - shift, *end - shift);
             whole &= text.is_char_boundary(*start as usize) && text.is_char_boundary(*end as usize);
         }
-        let terminators = texts.terminators;
         if whole { Ok(Self { text, places, terminators }) } else { Err(invalid) }
     }
 

@@ -23,6 +23,9 @@ pub(crate) const SLOTS: usize = 1_024;
 /// Up to so many keys grow as they come.
 const FEW: usize = 28;
 
+/// The places of keys that came last, by some of their bytes: most come again soon. A power of two.
+const RECENT: usize = 64;
+
 /// Counts keys. Memory: for each counter some 60 bytes and twice its longest key.
 #[derive(Clone, Debug)]
 pub(crate) struct Top {
@@ -32,6 +35,8 @@ pub(crate) struct Top {
     /// Indices of slots by key. The hash has random keys, so nobody can choose colliding names; they
     /// are the same for all lists, so that lists can be merged without hashing again.
     table: HashTable<u32>,
+    /// Slots that may have a key, by [`quick`] of it.
+    recent: [u16; RECENT],
     hashing: KeyedHashing,
     /// The smallest count when it was last looked for, and the slots that had it then. Those that have
     /// grown since are passed over, so all slots are looked at only when the smallest count has grown:
@@ -102,6 +107,7 @@ impl Top {
             slots: Vec::new(),
             keys: Vec::new(),
             table: HashTable::new(),
+            recent: [0; RECENT],
             hashing: KeyedHashing::default(),
             minimum: 0,
             lowest: Vec::new(),
@@ -119,14 +125,19 @@ impl Top {
     /// Counts one occurrence in a second. Of a longer key than [`NAME_BYTES_MAX`] the rest is cut off.
     pub(crate) fn add(&mut self, key: &[u8], second: i64) {
         let key = key.get(..NAME_BYTES_MAX).unwrap_or(key);
-        let hash = self.hashing.of(key);
         self.total += 1;
+        let quick = quick(key);
+        let known = self.recent.get(quick).copied().map(usize::from);
+        if let Some(index) = known.filter(|index| self.has(*index, key)) {
+            return self.again(index, second);
+        }
+        let hash = self.hashing.of(key);
         if let Some(index) = self.find(key, hash) {
-            if let Some(slot) = self.slots.get_mut(index as usize) {
-                slot.count += 1;
-                slot.first = slot.first.min(second);
+            if let Some(recent) = self.recent.get_mut(quick) {
+                // There are at most 1,024 of them.
+                *recent = (index & 0xFFFF) as u16;
             }
-            return;
+            return self.again(index as usize, second);
         }
         let mut seen = Seen { hash, count: 1, error: 0, first: second };
         if self.slots.len() < self.capacity {
@@ -137,6 +148,22 @@ impl Top {
             seen.count += self.forgotten;
             seen.error += self.forgotten;
             self.replace(smallest, key, seen);
+        }
+    }
+
+    /// Whether the slot is that of the key.
+    #[inline]
+    fn has(&self, index: usize, key: &[u8]) -> bool {
+        self.slots
+            .get(index)
+            .is_some_and(|slot| usize::from(slot.len) == key.len() && self.key(slot) == key)
+    }
+
+    #[inline]
+    fn again(&mut self, index: usize, second: i64) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.count += 1;
+            slot.first = slot.first.min(second);
         }
     }
 
@@ -357,6 +384,14 @@ impl Top {
     fn rank(&self, slot: &Slot) -> (Reverse<u64>, i64, &[u8]) {
         (Reverse(slot.count), slot.first, self.key(slot))
     }
+}
+
+/// A place for a key that is found without hashing all of it. Keys that share one only take longer.
+#[inline]
+fn quick(key: &[u8]) -> usize {
+    let at = |index: usize| key.get(index).copied().map_or(0, usize::from);
+    let mixed = key.len() ^ at(1) ^ at(2) << 1 ^ at(3) << 2 ^ at(key.len().wrapping_sub(1)) << 3;
+    mixed % RECENT
 }
 
 /// What is known of a key.

@@ -125,7 +125,7 @@ fn add_block(slice: &mut Slice, facts: &[Fact]) {
     let decompressor = &mut Decompressor::new().unwrap();
     let (front, body) = (stored.spine(decompressor).unwrap(), stored.body(decompressor).unwrap());
     let spine = Spine::parse(&header, stored.request_ids().collect(), &front).unwrap();
-    let heads = Heads::new(&spine, &body).unwrap();
+    let heads = Heads::new(&spine, &body, true).unwrap();
     slice.add_steps(spine.request_ids(), &spine.request_steps().unwrap(), Some(&heads));
 }
 

@@ -175,6 +175,11 @@ impl Cursors {
         self.after_rank(self.end)
     }
 
+    /// The place behind the last record before a time, of an answer in ascending order.
+    pub fn before(&self, time: Timestamp) -> Cursor {
+        self.after_rank(through(time.saturating_add_micros(-1)))
+    }
+
     pub(crate) fn after_rank(&self, rank: Rank) -> Cursor {
         Cursor { position: self.start.advanced(rank, self.unborn, self.extents.clone()) }
     }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use logq_format::{DecodeError, Level, RecordType, RequestId, Spine};
+use logq_format::{DecodeError, Level, RecordType, RequestId, Spine, TypeSet};
 use logq_query::{Expression, Verdict};
 
 use crate::decoder::{Decoder, Findings};
@@ -117,6 +117,14 @@ impl<'a, 'q> Admitted<'a, 'q> {
             && self.takes_all_kinds
             && self.requested.is_none()
             && self.verdicts.is_none()
+    }
+
+    /// Whether these are all records of the block that have one of these types.
+    pub(crate) fn is_all_of(&self, spine: &Spine<'_>, types: TypeSet) -> bool {
+        (self.first, self.end) == (0, spine.len())
+            && self.requested.is_none()
+            && self.verdicts.is_none()
+            && self.wanted.takes_all_of(self.block, types)
     }
 
     /// Whether the record at `index`, of this level and type, is among them.

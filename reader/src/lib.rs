@@ -18,7 +18,7 @@
 //! | a store, opened | [`Snapshot`] |
 //! | what is asked | [`Query`], [`Filter`], [`Order`]; [`Field`] to count by |
 //! | the records | [`Rows`], [`Row`] |
-//! | the steps of many requests, fast | [`Snapshot::visit`], [`Glimpse`], [`Steps`] |
+//! | the steps of many requests, fast | [`Snapshot::visit`], [`VisitDepth`], [`Glimpse`], [`Steps`] |
 //! | the counts | [`Tally`], [`Value`] |
 //! | counts in groups, over time, with quantiles | [`Grouping`], [`Groups`], [`Group`], [`Sketch`] |
 //! | a place in an answer, to go on from | [`Cursor`], [`Cursors`] |
@@ -139,7 +139,7 @@ pub use summary::{
     BlockCounts, ByteCounts, DictionarySummary, SegmentSummary, Summary, WriterSummary,
 };
 pub use tally::{Dimension, Field, Group, Grouping, Groups, Sketch, Tally, Value};
-pub use visit::{Glimpse, Steps};
+pub use visit::{Glimpse, Steps, VisitDepth};
 
 #[cfg(test)]
 mod tests;

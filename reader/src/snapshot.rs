@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use logq_format::TypeSet;
+use logq_format::{Timestamp, TypeSet};
 
 use crate::counts::Counts;
 use crate::coverage::coverage;
@@ -29,7 +29,7 @@ use crate::stream::{Received, Selected, receive};
 use crate::summary::{self, Summary};
 use crate::tally::{self, Field, Grouping, Groups, Join, Joined, Tally};
 use crate::timeline::{Timeline, times};
-use crate::visit::{self, Glimpse, Visitor};
+use crate::visit::{self, Glimpse, VisitDepth, Visitor};
 use crate::wanted::Wanted;
 use crate::workspace::Workspaces;
 
@@ -212,14 +212,15 @@ impl Snapshot {
     }
 
     /// Looks at the REQUEST, RESPONSE and RESPONSE_FINISHED records of `query` for what spines tell of
-    /// them, and with `with_heads` at the heads of requests, on all cores; other records, the query's
+    /// them, and as `depth` says at the heads of requests, on all cores; other records, the query's
     /// order and its limit do not matter.
     ///
     /// Records are seen in slices of time, one after the other. `open` begins a slice, and `see` gets
     /// its records, block by block: those of one writer in their order, those of several writers in
     /// any. Both run on several threads at once. `fold` gets the slices in order, on the calling
-    /// thread, and may end the visit. The texts that the filter does not need are not decoded, so this
-    /// costs a fraction of a [`scan`](Self::scan).
+    /// thread, each with the time before which everything has been seen with it, and may end the visit;
+    /// [`Cursors::before`] that time is where a later one goes on. The texts that the filter does not
+    /// need are not decoded, so this costs a fraction of a [`scan`](Self::scan).
     ///
     /// # Errors
     ///
@@ -227,12 +228,12 @@ impl Snapshot {
     pub fn visit<T: Send>(
         &self,
         query: &Query<'_>,
-        with_heads: bool,
+        depth: VisitDepth,
         open: impl Fn() -> T + Sync,
         see: impl Fn(&mut T, &Glimpse<'_>) + Sync,
-        fold: impl FnMut(T) -> ControlFlow<()>,
+        fold: impl FnMut(T, Timestamp) -> ControlFlow<()>,
     ) -> Result<Report, ReadError> {
-        let visitor = Visitor { open, see, with_heads };
+        let visitor = Visitor { open, see, depth };
         let mut query = Query { order: Order::Ascending, limit: None, ..query.clone() };
         let types = query.filter.types.bits() & visit::VISITED.bits();
         query.filter.types = TypeSet::from_bits(types);
@@ -382,9 +383,8 @@ impl Snapshot {
         let times = times(query);
         let mut ledger = Ledger::new(&self.segments, times);
         let concerns = |gap: &&Gap| {
-            let meets = |(from, to): (logq_format::Timestamp, logq_format::Timestamp)| {
-                times.meets(from.as_micros(), to.as_micros())
-            };
+            let meets =
+                |(from, to): (Timestamp, Timestamp)| times.meets(from.as_micros(), to.as_micros());
             gap.span.is_none_or(meets)
         };
         self.gaps.iter().filter(concerns).for_each(|gap| ledger.gap(gap.clone()));

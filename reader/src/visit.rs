@@ -5,7 +5,8 @@
 use std::ops::ControlFlow;
 
 use logq_format::{
-    DecodeError, Heads, Record, RecordType, RequestId, RequestStep, Spine, StoredBlock, TypeSet,
+    DecodeError, Heads, Record, RecordType, RequestId, RequestStep, Spine, StoredBlock, Timestamp,
+    TypeSet,
 };
 
 use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
@@ -27,6 +28,17 @@ pub(crate) const VISITED: TypeSet = TypeSet::EMPTY
     .with(RecordType::Request)
     .with(RecordType::Response)
     .with(RecordType::ResponseFinished);
+
+/// How much of requests a visit shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VisitDepth {
+    /// What spines tell.
+    Steps,
+    /// Also the heads of requests, without addresses.
+    Targets,
+    /// Also the heads of requests.
+    Heads,
+}
 
 /// What a visit shows at a time.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +89,7 @@ pub(crate) struct Visitor<O, S> {
     pub(crate) open: O,
     /// Sees a part of it.
     pub(crate) see: S,
-    /// Whether the heads of requests are wanted.
-    pub(crate) with_heads: bool,
+    pub(crate) depth: VisitDepth,
 }
 
 /// Visits the wanted records of all slices of a plan.
@@ -86,27 +97,29 @@ pub(crate) fn visit<T: Send>(
     plan: &mut Plan<'_, '_>,
     decoder: &Decoder<'_, '_>,
     visitor: &Visitor<impl Fn() -> T + Sync, impl Fn(&mut T, &Glimpse<'_>) + Sync>,
-    fold: impl FnMut(T) -> ControlFlow<()>,
+    mut fold: impl FnMut(T, Timestamp) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
-    let work = |slice: &Slice, _limit: usize, sink: Sink<'_, T>| {
+    let work = |slice: &Slice, _limit: usize, sink: Sink<'_, (T, Timestamp)>| {
         let mut findings = Findings::default();
         let mut state = (visitor.open)();
         let mut see = |glimpse: &Glimpse<'_>| (visitor.see)(&mut state, glimpse);
-        let mut work = Work { decoder, slice, with_heads: visitor.with_heads };
+        let mut work = Work { decoder, slice, depth: visitor.depth };
         work.visit(&mut see, &mut findings)?;
-        match sink(state, 0) {
+        // Visits are in ascending order; the last slice reaches beyond all times.
+        let until = Timestamp::from_micros(slice.span.until.min(Timestamp::MAX.as_micros()));
+        match sink((state, until), 0) {
             // Whether to go on is asked when the results are folded.
             ControlFlow::Continue(()) | ControlFlow::Break(()) => Ok(findings),
         }
     };
-    run(plan, VISIT_PACE, None, work, fold)
+    run(plan, VISIT_PACE, None, work, |(state, until)| fold(state, until))
 }
 
 /// The work on one slice.
 struct Work<'w, 's, 'q> {
     decoder: &'w Decoder<'s, 'q>,
     slice: &'w Slice,
-    with_heads: bool,
+    depth: VisitDepth,
 }
 
 impl Work<'_, '_, '_> {
@@ -141,7 +154,10 @@ impl Work<'_, '_, '_> {
         findings: &mut Findings,
     ) -> Result<(), ReadError> {
         let (decoder, slice) = (self.decoder, self.slice);
-        let part = if self.with_heads { Part::Whole } else { Part::Front };
+        let part = match self.depth {
+            VisitDepth::Steps => Part::Front,
+            VisitDepth::Targets | VisitDepth::Heads => Part::Whole,
+        };
         let loaded = decoder.load(slice, portion, part, workspace, findings);
         {
             let fronts = decoder.fronts(slice, &loaded, part, &[], workspace, findings)?;
@@ -174,7 +190,7 @@ impl Work<'_, '_, '_> {
         let steps = admitted_steps(&spine, &admitted)?;
         findings.statistics.records += steps.len() as u64;
         let has_heads = steps.iter().any(|step| step.record_type == RecordType::Request);
-        if !self.with_heads || !has_heads {
+        if self.depth == VisitDepth::Steps || !has_heads {
             let ids = spine.request_ids();
             see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: None }));
             return Ok(());
@@ -184,7 +200,7 @@ impl Work<'_, '_, '_> {
         let raw = stored.body(&mut workspace.decompressor)?;
         findings.statistics.bodies_decoded += 1;
         findings.statistics.bytes_decoded += raw.len() as u64;
-        let heads = Heads::new(&spine, &raw)?;
+        let heads = Heads::new(&spine, &raw, self.depth == VisitDepth::Heads)?;
         let ids = spine.request_ids();
         see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: Some(&heads) }));
         Ok(())
@@ -196,7 +212,7 @@ fn admitted_steps(
     admitted: &Admitted<'_, '_>,
 ) -> Result<Vec<RequestStep>, DecodeError> {
     let mut steps = spine.request_steps()?;
-    if !admitted.is_all(spine) {
+    if !admitted.is_all_of(spine, VISITED) {
         steps.retain(|step| admitted.admits(step.index as usize, step.level, step.record_type));
     }
     Ok(steps)

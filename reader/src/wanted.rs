@@ -143,9 +143,15 @@ impl<'q> Wanted<'q> {
 
     /// Whether no record of a block is ruled out by its level, its type or its writer.
     pub(crate) fn takes_all_kinds(&self, block: &BlockRef) -> bool {
-        let strangers = block.types.intersects(ABOUT_OTHERS);
+        self.takes_all_of(block, block.types)
+    }
+
+    /// Whether all records of a block that have one of these types are wanted, as far as level, type
+    /// and worker go.
+    pub(crate) fn takes_all_of(&self, block: &BlockRef, types: TypeSet) -> bool {
+        let strangers = types.intersects(ABOUT_OTHERS);
         block.levels.bits() & !self.levels.bits() == 0
-            && block.types.bits() & !self.types.bits() == 0
+            && block.types.bits() & types.bits() & !self.types.bits() == 0
             && (self.workers.is_none() || !strangers && self.admits_worker(block.worker))
     }
 

@@ -17,7 +17,8 @@ use logq_monitor::{
     Exchange, ExchangeOptions, Leg, Monitor, Needs, OpenRequest, Slice, SourceId, Told,
 };
 use logq_reader::{
-    Cursor, Filter, Follow, FollowOptions, Glimpse, Order, Progress, Query, Report, Snapshot, Start,
+    Cursor, Cursors, Filter, Follow, FollowOptions, Glimpse, Notification, Order, Progress, Query,
+    Report, Snapshot, Start, VisitDepth,
 };
 
 use super::from::Begin;
@@ -52,12 +53,12 @@ enum Reading {
 
 /// A store that is read by a thread.
 struct Replay {
-    slices: Receiver<Slice>,
+    /// Each with the time before which all records have come with it.
+    slices: Receiver<(Slice, Timestamp)>,
     thread: Option<JoinHandle<anyhow::Result<Report>>>,
-    /// Where it ends.
-    end: Cursor,
-    /// Whether all up to there was read.
-    is_whole: bool,
+    cursors: Cursors,
+    /// Behind which record it was counted.
+    place: Cursor,
 }
 
 /// Where in a store reading begins: with its first record, with a time, or behind a cursor.
@@ -124,8 +125,9 @@ impl Records {
     pub(super) fn read(&mut self, monitor: &mut Monitor) -> anyhow::Result<Step> {
         match &mut self.reading {
             Reading::Replay(replay) => match replay.slices.recv_timeout(WAIT) {
-                Ok(slice) => {
+                Ok((slice, until)) => {
                     self.exchange.fold(slice, monitor);
+                    replay.place = replay.cursors.before(until);
                     Ok(Step::Read)
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(Step::Nothing),
@@ -157,12 +159,11 @@ impl Records {
         }
     }
 
-    /// Behind which record a later run goes on: behind what was read. Of a replay that has not come
-    /// to its end nobody knows, since its slices do not tell.
-    pub(super) fn place(&self) -> Option<Cursor> {
+    /// Behind which record a later run goes on: behind what was counted.
+    pub(super) fn place(&self) -> Cursor {
         match &self.reading {
-            Reading::Follow(follow) => Some(follow.cursor()),
-            Reading::Replay(replay) => replay.is_whole.then(|| replay.end.clone()),
+            Reading::Follow(follow) => follow.cursor(),
+            Reading::Replay(replay) => replay.place.clone(),
         }
     }
 
@@ -175,6 +176,14 @@ impl Records {
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.reading {
             Reading::Follow(follow) => follow.descriptor(),
+            Reading::Replay(_) => None,
+        }
+    }
+
+    /// How changes are noticed, if they are.
+    pub(super) fn notification(&self) -> Option<Notification> {
+        match &self.reading {
+            Reading::Follow(follow) => Some(follow.notification()),
             Reading::Replay(_) => None,
         }
     }
@@ -192,7 +201,7 @@ impl Replay {
             bail!("the thread that reads it has failed")
         };
         let report = report?;
-        self.is_whole = true;
+        self.place = self.cursors.end();
         Ok(Step::End(wrong(&report)))
     }
 }
@@ -254,15 +263,21 @@ fn replay(
     pattern: Slice,
 ) -> anyhow::Result<Reading> {
     let (sender, slices) = sync_channel(AHEAD);
-    let end = snapshot.cursors(&whence.query())?.end();
+    let cursors = snapshot.cursors(&whence.query())?;
+    let place = cursors.start();
+    let depth = match needs {
+        Needs { clients: true, .. } => VisitDepth::Heads,
+        Needs { targets: true, .. } => VisitDepth::Targets,
+        Needs { .. } => VisitDepth::Steps,
+    };
     let read = move || -> anyhow::Result<Report> {
         let report = snapshot.visit(
             &whence.query(),
-            needs.targets || needs.clients,
+            depth,
             || pattern.fresh(),
             |slice, seen| see(slice, seen, needs),
             // Nobody takes any more when the run is over.
-            |slice| match sender.send(slice) {
+            |slice, until| match sender.send((slice, until)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             },
@@ -271,7 +286,7 @@ fn replay(
     };
     let thread = thread::Builder::new().name("store".to_owned()).spawn(read);
     let thread = thread.context("cannot start a thread")?;
-    Ok(Reading::Replay(Replay { slices, thread: Some(thread), end, is_whole: false }))
+    Ok(Reading::Replay(Replay { slices, thread: Some(thread), cursors, place }))
 }
 
 /// Adds what records tell.

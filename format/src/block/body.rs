@@ -54,20 +54,22 @@ const ERROR_HAS_PROPERTIES: u8 = 2;
 
 impl<'a> Body<'a> {
     /// Parses the raw body of the block that `spine` belongs to: the text columns that records of
-    /// these types need.
+    /// these types need, and the addresses if they are wanted.
     pub(crate) fn parse(
         raw: &'a [u8],
         spine: &Spine<'_>,
         types: TypeSet,
+        with_addresses: bool,
     ) -> Result<Self, DecodeError> {
         let counts = spine.counts();
         let cursor = &mut Cursor::new(raw);
         let request_kinds = cursor.bytes("request kinds", counts.of(Family::Request))?;
-        let addresses = take_addresses(cursor, request_kinds)?;
+        let addresses = take_addresses(cursor, request_kinds, with_addresses)?;
         let fixed = ErrorsFixed::take(cursor, counts.errors)?;
         let is_other = || spine.method_codes().iter().map(|code| *code == 0);
-        let other_method_ordinals = ordinals(is_other());
         let other_methods = is_other().filter(|is_other| *is_other).count();
+        let other_method_ordinals =
+            if other_methods > 0 { ordinals(is_other()) } else { Vec::new() };
         let columns = text_columns(counts, other_methods, &fixed, types);
         let [
             other_methods,
@@ -193,8 +195,19 @@ fn ordinals(flags: impl Iterator<Item = bool>) -> Vec<u32> {
 fn take_addresses(
     cursor: &mut Cursor<'_>,
     kinds: &[u8],
+    are_wanted: bool,
 ) -> Result<Vec<Option<IpAddr>>, DecodeError> {
     const WHAT: &str = "addresses";
+    if !are_wanted {
+        let len = kinds.iter().map(|kind| [0, 4, 16, 0].get(usize::from(kind >> 6)).unwrap_or(&0));
+        cursor.bytes(WHAT, len.sum())?;
+        return match kinds.iter().find(|kind| **kind >> 6 == 3) {
+            Some(kind) => {
+                Err(DecodeError::Invalid { what: "request kind", found: u64::from(*kind) })
+            }
+            None => Ok(Vec::new()),
+        };
+    }
     kinds
         .iter()
         .map(|kind| match kind >> 6 {

@@ -17,13 +17,19 @@ pub struct Heads<'a> {
 }
 
 impl<'a> Heads<'a> {
-    /// Parses the heads in the raw body that belongs to `spine`. Other columns are passed over.
+    /// Parses the heads in the raw body that belongs to `spine`, with the addresses if they are wanted.
+    /// Other columns are passed over.
     ///
     /// # Errors
     ///
     /// Fails where the columns are cut off or hold what the format does not allow.
-    pub fn new(spine: &Spine<'a>, raw_body: &'a [u8]) -> Result<Self, DecodeError> {
-        let body = Body::parse(raw_body, spine, TypeSet::EMPTY.with(RecordType::Request))?;
+    pub fn new(
+        spine: &Spine<'a>,
+        raw_body: &'a [u8],
+        with_addresses: bool,
+    ) -> Result<Self, DecodeError> {
+        let types = TypeSet::EMPTY.with(RecordType::Request);
+        let body = Body::parse(raw_body, spine, types, with_addresses)?;
         Ok(Self { body, methods: spine.method_codes() })
     }
 
@@ -49,7 +55,7 @@ impl<'a> Heads<'a> {
         self.body.url(head as usize)
     }
 
-    /// The address that a REQUEST came from, if it is known.
+    /// The address that a REQUEST came from, if it is known and was wanted.
     pub fn ip(&self, head: u32) -> Option<IpAddr> {
         self.body.address(head as usize)
     }

@@ -9,7 +9,7 @@ use logq_testkit::naive::NaiveStore;
 
 use super::cluster::{Troubles, cluster};
 use super::equivalence::{in_memory, query};
-use crate::{Glimpse, Query, Snapshot};
+use crate::{Cursor, Glimpse, Query, Snapshot, VisitDepth};
 
 /// The fields that a visit shows.
 type Seen =
@@ -66,17 +66,18 @@ fn expected(record: &Record<'_>, with_heads: bool) -> Seen {
 
 fn visited(snapshot: &Snapshot, query: &Query<'_>, with_heads: bool) -> Vec<Seen> {
     let (mut all, mut last) = (Vec::new(), Timestamp::MIN);
+    let depth = if with_heads { VisitDepth::Heads } else { VisitDepth::Steps };
     let report = snapshot.visit(
         query,
-        with_heads,
+        depth,
         Vec::new,
         |slice: &mut Vec<Seen>, glimpse| slice.extend(seen(glimpse, with_heads)),
-        |slice| {
+        |slice, until| {
             let times = slice.iter().map(|shown| shown.0);
             if let (Some(first), Some(end)) = (times.clone().min(), times.max()) {
-                assert!(first >= last, "slices follow one another");
-                last = end;
+                assert!(first >= last && end < until, "slices follow one another");
             }
+            last = until;
             all.extend(slice);
             ControlFlow::Continue(())
         },
@@ -133,21 +134,56 @@ fn a_visit_sees_what_a_scan_hands_out() {
     }
 }
 
+/// A visit that is left behind any slice, and others that go on from there, see each record once.
+#[test]
+fn a_visit_goes_on_where_another_was_left() {
+    for seed in 0..40 {
+        let troubles = Troubles { twice: seed % 2 == 0, sparse: true, ..Troubles::default() };
+        let snapshot = in_memory(&cluster(seed, troubles));
+        let whole = visited(&snapshot, &Query::default(), true);
+        let mut rng = Rng::with_seed(seed);
+        let (mut all, mut place, mut rounds) = (Vec::new(), None::<Cursor>, 0);
+        loop {
+            let query = Query { after: place.as_ref(), ..Query::default() };
+            let cursors = snapshot.cursors(&query).unwrap();
+            let (mut left_at, mut left) = (None, rng.usize(1..4));
+            let report = snapshot.visit(
+                &query,
+                VisitDepth::Heads,
+                Vec::new,
+                |slice: &mut Vec<Seen>, glimpse| slice.extend(seen(glimpse, true)),
+                |slice, until| {
+                    all.extend(slice);
+                    (left_at, left) = (Some(until), left - 1);
+                    if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            );
+            report.unwrap();
+            let Some(until) = left_at else { break };
+            place = Some(cursors.before(until));
+            rounds += 1;
+            assert!(rounds < 1_000, "seed {seed}");
+        }
+        all.sort();
+        assert!(all == whole, "seed {seed}: {} of {}", all.len(), whole.len());
+    }
+}
+
 #[test]
 fn spines_are_enough_unless_heads_are_wanted() {
     let options = ClusterOptions { seed: 5, actions: 400, ..ClusterOptions::default() };
     let snapshot = in_memory(&Cluster::generate(&options).segments);
-    let cost = |with_heads| {
+    let cost = |depth| {
         let visit = snapshot.visit(
             &Query::default(),
-            with_heads,
+            depth,
             || (),
             |_, _| {},
-            |()| ControlFlow::Continue(()),
+            |(), _| ControlFlow::Continue(()),
         );
         visit.unwrap().statistics
     };
-    let (without, with) = (cost(false), cost(true));
+    let (without, with) = (cost(VisitDepth::Steps), cost(VisitDepth::Targets));
     assert_eq!(without.records, with.records);
     // Repeated blocks are compared record by record.
     assert!(without.bodies_decoded * 4 <= without.blocks, "{without:?}");

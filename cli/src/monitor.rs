@@ -147,9 +147,10 @@ struct Session {
     waiting: Waiting,
     last_tick: Instant,
     last_seldom: Instant,
+    last_saved: Instant,
+    /// Whether a change of an alert was told that the state does not know of.
+    has_alert: bool,
     is_complete: bool,
-    /// Whether of a source was counted what the next run would count again.
-    is_cut_short: bool,
     /// Whether files that are found now were there when it began.
     is_beginning: bool,
     /// Whether a summary had a line. Empty intervals before that are of the time before the log.
@@ -173,11 +174,12 @@ impl WallClock {
 impl Session {
     fn new(wish: Wish, stop: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let state = wish.state.as_deref().map(Ledger::load).transpose()?;
-        let (ledger, saved) = state.unwrap_or_default();
+        let (mut ledger, saved) = state.unwrap_or_default();
         let piece_bytes = (PIECE_BYTES * rayon::current_num_threads()).min(PIECE_BYTES_MAX);
         let mut notes = Notes::new(wish.is_quiet);
-        let others = wish.outlets.open(&wish.options.rules, wish.on_screen, &mut notes)?;
-        let mut sinks = Sinks::new(main_sink(&wish, &stop, &notes)?);
+        let (outlets, rules) = (&wish.outlets, &wish.options.rules);
+        let others = outlets.open(rules, wish.on_screen, &mut ledger, &mut notes)?;
+        let mut sinks = Sinks::new(main_sink(&wish, &stop, ledger.identity(), &notes)?);
         others.into_iter().for_each(|sink| sinks.add(sink));
         if let Some(store) = &wish.store {
             sinks.add(Box::new(SeriesSink::open(store, &wish.options, saved.as_ref())?));
@@ -207,8 +209,9 @@ impl Session {
             clock: WallClock { started: SystemClock.now(), since: now },
             last_tick: now,
             last_seldom: now,
+            last_saved: now,
+            has_alert: false,
             is_complete: true,
-            is_cut_short: false,
             is_beginning: true,
             has_lines,
         })
@@ -288,18 +291,24 @@ impl Session {
         self.is_beginning = false;
         self.desk.from = Begin::Start;
         self.desk.notes.expect(self.sources.iter().map(Source::len).sum());
+        // Whatever ends this run, the next one knows that there was one.
+        self.save()?;
         while !self.is_over() {
-            let mut is_busy = self.catch_up().is_continue();
+            let mut is_busy = self.catch_up()?.is_continue();
             if self.desk.follows {
                 self.desk.notes.arrived();
                 is_busy = self.look_if_due();
-                self.seldom()?;
+                self.seldom();
             }
+            self.save_if_due()?;
             if self.say().is_break() {
                 break;
             }
             if !is_busy && self.desk.follows && !self.is_over() {
                 self.waiting.wait(&self.sources);
+                if let Some(news) = self.waiting.news(&self.sources) {
+                    self.desk.notes.note("monitor", &news);
+                }
             }
         }
         self.desk.notes.arrived();
@@ -315,10 +324,10 @@ impl Session {
     }
 
     /// Reads sources to their ends, the one that is furthest behind first.
-    fn catch_up(&mut self) -> ControlFlow<()> {
+    fn catch_up(&mut self) -> anyhow::Result<ControlFlow<()>> {
         while let Some(id) = self.desk.monitor.behind() {
             if self.is_stopped() {
-                return ControlFlow::Break(());
+                return Ok(ControlFlow::Break(()));
             }
             let Some(index) = self.sources.iter().position(|source| source.id() == id) else {
                 // Nobody reads it any more.
@@ -329,12 +338,13 @@ impl Session {
             if self.last_tick.elapsed() >= TICK {
                 self.tick();
             }
+            self.save_if_due()?;
             if self.say().is_break() {
                 self.stop.store(true, Ordering::Relaxed);
-                return ControlFlow::Break(());
+                return Ok(ControlFlow::Break(()));
             }
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Looks at every source if there may be something; answers whether anything came.
@@ -371,7 +381,6 @@ impl Session {
             Progress::Idle => {}
             Progress::Ended | Progress::Failed => {
                 let source = self.sources.remove(index);
-                self.is_cut_short |= source.is_cut_short();
                 let is_whole = source.finish(&mut self.desk, progress == Progress::Ended);
                 self.is_complete &= is_whole && progress == Progress::Ended;
             }
@@ -387,10 +396,10 @@ impl Session {
         }
     }
 
-    /// Looks at patterns, forgets files whose names are gone, and writes the state.
-    fn seldom(&mut self) -> anyhow::Result<()> {
+    /// Looks at patterns, and forgets files whose names are gone.
+    fn seldom(&mut self) {
         if self.last_seldom.elapsed() < SELDOM {
-            return Ok(());
+            return;
         }
         self.last_seldom = Instant::now();
         for pattern in self.patterns.clone() {
@@ -404,11 +413,21 @@ impl Session {
         for gone in self.sources.extract_if(.., is_gone) {
             gone.finish(&mut self.desk, true);
         }
+    }
+
+    fn save_if_due(&mut self) -> anyhow::Result<()> {
+        // What is told twice after a kill shall be little. A replay may tell of many changes at once.
+        let is_urgent = self.has_alert && self.desk.follows;
+        if !is_urgent && self.last_saved.elapsed() < SELDOM {
+            return Ok(());
+        }
+        self.last_saved = Instant::now();
         self.save()
     }
 
+    /// Writes the state: what was concluded from what was read so far, but not what is still open.
     fn save(&mut self) -> anyhow::Result<()> {
-        if self.state.is_none() || self.is_cut_short {
+        if self.state.is_none() {
             return Ok(());
         }
         // Whether anybody still listens is asked again with what is said next.
@@ -418,41 +437,64 @@ impl Session {
             return Ok(());
         }
         let Some(state) = &self.state else { return Ok(()) };
+        self.has_alert = false;
         self.sources.iter().for_each(|source| source.note(&mut self.desk.ledger));
         self.desk.ledger.save(state, &self.desk.monitor.save())
     }
 
     /// Hands what became certain to the sinks.
     fn say(&mut self) -> ControlFlow<()> {
-        for said in self.desk.monitor.drain() {
-            if let Output::Summary(summary) = &said {
-                self.has_lines |= summary.counts.hits + summary.bad + summary.late > 0;
-                if !self.has_lines {
-                    continue;
-                }
-            }
+        for said in self.drain() {
+            self.has_alert |= matches!(said, Output::Alert(_));
             self.sinks.said(&said);
         }
         self.sinks.flush(&self.desk.monitor, &mut self.desk.notes)
     }
 
-    /// Sums up what is left.
+    /// Shows what is not certain yet, and what a later run will tell, to whoever looks at this one.
+    fn show(&mut self) -> ControlFlow<()> {
+        for said in self.drain() {
+            self.sinks.shown(&said);
+        }
+        self.sinks.flush(&self.desk.monitor, &mut self.desk.notes)
+    }
+
+    fn drain(&mut self) -> Vec<Output> {
+        let mut outputs: Vec<Output> = self.desk.monitor.drain().collect();
+        outputs.retain(|said| {
+            if let Output::Summary(summary) = said {
+                self.has_lines |= summary.counts.hits + summary.bad + summary.late > 0;
+                return self.has_lines;
+            }
+            true
+        });
+        outputs
+    }
+
+    /// Sums up what is left. If somebody wanted the end and a later run goes on from here, seconds that
+    /// are still open are that one's: it knows more of them.
     fn end(mut self) -> anyhow::Result<Ended> {
         let is_stopped = self.is_stopped();
-        self.is_cut_short |= self.sources.iter().any(Source::is_cut_short);
+        let goes_on = is_stopped && self.state.is_some();
+        if goes_on {
+            self.save()?;
+        }
         for source in std::mem::take(&mut self.sources) {
             source.finish(&mut self.desk, false);
         }
         self.desk.monitor.end();
-        let said = self.say();
+        let said = if goes_on { self.show() } else { self.say() };
+        let is_kept = self.sinks.keep(&mut self.desk.notes);
         self.sinks.ended(&self.desk.monitor, !is_stopped);
         let written = self.sinks.finish(&mut self.desk.notes);
         if said.is_continue() {
             let report = logq_monitor::render::report(self.desk.monitor.report());
             self.desk.notes.report(&report);
         }
-        if let Some(state) = self.state.as_ref().filter(|_| !self.is_cut_short) {
-            self.desk.ledger.save(state, &self.desk.monitor.save())?;
+        match self.state {
+            Some(state) if goes_on => self.desk.ledger.save_deliveries(&state)?,
+            Some(state) if is_kept => self.desk.ledger.save(&state, &self.desk.monitor.save())?,
+            _ => {}
         }
         let is_complete = self.is_complete & written?;
         Ok(Ended { fired: self.desk.monitor.fired(), is_complete })
@@ -460,7 +502,12 @@ impl Session {
 }
 
 /// Standard output, or the screen.
-fn main_sink(wish: &Wish, stop: &Arc<AtomicBool>, notes: &Notes) -> anyhow::Result<Box<dyn Sink>> {
+fn main_sink(
+    wish: &Wish,
+    stop: &Arc<AtomicBool>,
+    identity: &str,
+    notes: &Notes,
+) -> anyhow::Result<Box<dyn Sink>> {
     #[cfg(feature = "tui")]
     if wish.on_screen {
         let (stop, is_coloured) = (Arc::clone(stop), wish.style.is_coloured());
@@ -470,7 +517,8 @@ fn main_sink(wish: &Wish, stop: &Arc<AtomicBool>, notes: &Notes) -> anyhow::Resu
     #[cfg(not(feature = "tui"))]
     let _ = (stop, notes);
     let (manner, rules) = (wish.manner.clone(), wish.options.rules.clone());
-    Ok(Box::new(Printer::new(manner, wish.style.clone(), wish.top, rules)))
+    let (style, identity) = (wish.style.clone(), identity.to_owned());
+    Ok(Box::new(Printer::new(manner, style, wish.top, rules, identity)))
 }
 
 fn is_archive(path: &Path) -> bool {

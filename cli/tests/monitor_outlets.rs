@@ -102,6 +102,55 @@ fn a_command_that_hangs_or_fails_is_told_and_the_run_goes_on() {
     }
 }
 
+/// A monitor was killed while a command ran and another change waited: nobody was told of that one.
+#[test]
+fn what_was_not_delivered_is_by_a_later_run_and_ids_tell_what_comes_twice() {
+    // One that the killed monitor has started goes on without it.
+    let slow = "sh -c 'for i in $(seq 600); do test -e go && break; sleep 0.1; done; \
+                (cat; echo \"$LOGQ_DELIVERY\") | tr \"\\n\" \" \" > got.$$; mv got.$$ told.$$'";
+    let scratch = Scratch::new();
+    scratch.write("a.log", burst(true));
+    let flags = ["monitor", "-t2", "-w10", "-q", "--state=state", "a.log", "--exec", slow];
+    let mut command = scratch.command(&flags);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let waiting = || -> Value {
+        let state = fs::read(scratch.path("state")).unwrap_or_default();
+        let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+        state["deliveries"]
+            .as_object()
+            .map_or(Value::Null, |all| all.values().next().cloned().unwrap())
+    };
+    wait_until("both changes wait", || waiting().as_array().is_some_and(|all| all.len() == 2));
+    let ids: Vec<Value> = (0..2).map(|index| waiting()[index]["id"].clone()).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    scratch.write("go", "");
+    let run = scratch.run(&[&flags[..], &["--no-follow"]].concat());
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    assert!(!run.stdout.contains("generated an alert"), "it is not decided again: {}", run.stdout);
+    assert_eq!(waiting(), Value::Null);
+    let told = || -> Vec<String> {
+        let entries = fs::read_dir(scratch.path("")).unwrap().flatten();
+        let told = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("told."));
+        told.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect()
+    };
+    wait_until("the first one is told twice", || told().len() == 3);
+    let once: BTreeSet<String> = told().into_iter().collect();
+    assert_eq!(once.len(), 2, "the same twice is the same: {once:?}");
+    for (id, expected) in ids.iter().zip(EXPECTED) {
+        let id = id.as_str().unwrap();
+        let line = once.iter().find(|line| line.trim_end().ends_with(id)).unwrap();
+        let json = line.trim_end().strip_suffix(id).unwrap();
+        assert!(json.contains(&format!("\"id\":\"{id}\"")), "{json}");
+        assert_eq!(changes(json), [expected]);
+    }
+    // Whoever watches the same log apart from that has other ids.
+    let run = scratch.run(&["monitor", "--no-follow", "-t2", "-w10", "-o", "json", "a.log"]);
+    let other = run.stdout.lines().find(|line| line.contains("\"fired\"")).unwrap();
+    assert!(ids.iter().all(|id| !other.contains(id.as_str().unwrap())), "{other}");
+}
+
 #[test]
 fn changes_are_posted_and_signed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -16,7 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Scratch;
@@ -31,6 +31,7 @@ const START: u64 = 1_549_573_800;
 const LINES: u64 = 10;
 /// Lines of a file.
 const LINES_OF_FILE: u64 = 7;
+const FLAGS: [&str; 8] = ["monitor", "log", "-o", "json", "-i", "1", "--lateness", "60"];
 
 fn rotations() -> u64 {
     let wanted = std::env::var("LOGQ_ROTATIONS").ok().and_then(|count| count.parse().ok());
@@ -53,13 +54,17 @@ impl Torture {
 
     /// As [`Self::start`]; what was moved away is kept open for `rotate_wait`.
     fn start_with(first: &str, rotate_wait: &str) -> Self {
+        let flags = ["--rotate-wait", rotate_wait];
+        Self::start_by(first, |scratch| scratch.command(&[&FLAGS[..], &flags].concat()))
+    }
+
+    fn start_by(first: &str, command: impl Fn(&Scratch) -> Command) -> Self {
         let scratch = Scratch::new();
         let log = create(&scratch.path(first));
         if first != "log" {
             symlink(first, scratch.path("log")).unwrap();
         }
-        let flags = ["-o", "json", "-i", "1", "--lateness", "60", "--rotate-wait", rotate_wait];
-        let mut command = scratch.command(&[&["monitor", "log"], &flags[..]].concat());
+        let mut command = command(&scratch);
         command.stdout(File::create(scratch.path("out")).unwrap());
         command.stderr(File::create(scratch.path("err")).unwrap());
         let child = command.stdin(Stdio::null()).spawn().unwrap();
@@ -281,4 +286,34 @@ fn a_file_that_was_moved_away_is_kept_open_for_as_long_as_is_said() {
         let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
         assert_eq!((&end["type"], &end["bytes"]), (&"end".into(), &expected.into()), "{end}");
     }
+}
+
+/// In a namespace of its own in which nobody may ask the kernel to tell of changes, as where all
+/// instances of inotify are in use.
+#[test]
+fn where_the_system_refuses_to_tell_of_changes_it_is_said_once_and_logs_are_looked_at() {
+    let namespace = "unshare --user --map-root-user sh -c \
+        'echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"' sh";
+    let may = Scratch::new().shell(&format!("{namespace} true")).status().unwrap();
+    if !may.success() {
+        eprintln!("skipped: no namespaces of users here");
+        return;
+    }
+    let logq = env!("CARGO_BIN_EXE_logq");
+    let line = format!("exec {namespace} {logq} {}", FLAGS.join(" "));
+    let mut torture = Torture::start_by("log", |scratch| scratch.shell(&line));
+    for number in 1..=rotations().min(30) {
+        torture.write();
+        torture.wait_until("it is opened", || torture.is_opened("log"));
+        fs::rename(torture.scratch.path("log"), torture.scratch.path(&format!("log.{number}")))
+            .unwrap();
+        torture.write();
+        torture.log = create(&torture.scratch.path("log"));
+    }
+    torture.write();
+    torture.wait_until("it is said", || torture.text("err").contains("again and again"));
+    let told = torture.text("err");
+    assert_eq!(told.matches("the system refuses").count(), 1, "{told}");
+    assert!(told.contains("fs.inotify.max_user_watches"), "{told}");
+    torture.end_complete();
 }

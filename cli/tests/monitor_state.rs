@@ -9,12 +9,15 @@
 mod common;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Scratch;
 use fastrand::Rng;
+use logq_testkit::access_log::{AccessForm, AccessLog};
+use logq_testkit::segment::{SegmentOptions, encode};
+use logq_testkit::traffic::{TrafficOptions, generate};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -209,5 +212,78 @@ fn a_later_run_takes_lines_of_hours_later() {
         let run = scratch.run(&arguments);
         let end: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
         assert_eq!((&end["requests"], &end["quarantined"]), (&1.into(), &0.into()), "{run:?}");
+    }
+}
+
+/// Twenty minutes of traffic as a store of many small blocks, and of other traffic as an access log.
+fn write_traffic(scratch: &Scratch) {
+    let traffic = |seed| TrafficOptions {
+        seed,
+        records: 40_000,
+        span_us: 1_200_000_000,
+        ..TrafficOptions::default()
+    };
+    let options =
+        SegmentOptions { traffic: traffic(1), block_bytes: 2 << 10, ..SegmentOptions::default() };
+    fs::create_dir(scratch.path("shop")).unwrap();
+    let segment = encode(&options).unwrap();
+    scratch.write("shop/0000000001-20260203T000000Z.logq", segment.bytes);
+    let (mut log, mut text) = (AccessLog::new(AccessForm::Combined), String::new());
+    generate(&traffic(2), |_, record| text.extend(log.line(record)));
+    scratch.write("access.log", text);
+}
+
+/// A replay prints more than a pipe holds, so it is in the middle when little of that was read. It is
+/// ended there, and again and again behind what was noted, until one comes to the end.
+fn replay_in_parts(scratch: &Scratch, sources: &[&str], signal: Signal, random: &mut Rng) {
+    const FLAGS: [&str; 6] =
+        ["monitor", "--no-follow", "-q", "--state=state", "--store=traffic", "-i1"];
+    let alerts = ["-t", "8", "-w", "20", "--alert=error_ratio > 2% over 20s", "-o", "json"];
+    let arguments = [&FLAGS[..], &alerts, sources].concat();
+    for round in 0..8 {
+        let mut command = scratch.command(&arguments);
+        let mut run = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = run.stdout.take().unwrap();
+        let mut part = vec![0; random.usize(1..100_000)];
+        let is_part = out.read_exact(&mut part).is_ok();
+        if round % 3 == 2 {
+            // So long that a state is due, and there is some more to note it behind.
+            std::thread::sleep(Duration::from_millis(1_100));
+            let _ = out.read_exact(&mut part);
+        }
+        let pid = Pid::from_raw(i32::try_from(run.id()).unwrap());
+        kill(pid, signal).unwrap();
+        std::io::copy(&mut out, &mut std::io::sink()).unwrap();
+        let status = run.wait().unwrap();
+        assert!(status.success() || signal == Signal::SIGKILL, "{sources:?} {signal} {status}");
+        if !is_part {
+            break;
+        }
+    }
+    let run = scratch.run(&arguments);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+}
+
+/// A replay of a store that was ended left no state behind, so all of it was counted, and written to
+/// the series, once more; at the end by a signal, seconds were decided of which half was read.
+#[test]
+fn replays_that_are_ended_anywhere_say_what_one_run_says() {
+    let mut random = Rng::with_seed(13);
+    for sources in [&["shop"][..], &["access.log"], &["shop", "access.log"]] {
+        let whole = Scratch::new();
+        write_traffic(&whole);
+        let arguments = ["monitor", "--no-follow", "-q", "--store=traffic", "-i1", "-t8", "-w20"];
+        let alerts = ["--alert=error_ratio > 2% over 20s"];
+        let run = whole.run(&[&arguments[..], &alerts, sources].concat());
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        let expected = report(&whole);
+        let alerts = expected["alerts"].as_array().unwrap().len();
+        assert!(alerts > 4, "{alerts} alerts of {sources:?}");
+        for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
+            let scratch = Scratch::new();
+            write_traffic(&scratch);
+            replay_in_parts(&scratch, sources, signal, &mut random);
+            assert_eq!(report(&scratch), expected, "{sources:?} {signal}");
+        }
     }
 }

@@ -6,18 +6,23 @@
 //! ```
 //!
 //! The run never waits for a carrier. At its end, what is queued has [`GRACE`] to be delivered.
+//!
+//! A change is told at least once. With a state file, what is not delivered yet is noted together with
+//! the state that the change came from, and a later run delivers it; after `kill -9` that may be once
+//! more, with the same id.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use logq_monitor::{Monitor, Output as Said, Rule};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::json;
 use super::sink::Sink;
@@ -28,16 +33,27 @@ const QUEUE: usize = 64;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// One change of an alert.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Message {
-    /// The same whenever it is tried again.
-    #[cfg_attr(
-        not(feature = "webhook"),
-        expect(dead_code, reason = "only hooks of the web tell it")
-    )]
-    pub(super) id: Uuid,
+    /// The same whenever it is tried again, also by a later run.
+    pub(super) id: String,
     /// The JSON object that `-o json` prints, and a line feed.
-    pub(super) json: Vec<u8>,
+    pub(super) json: String,
+}
+
+/// What a carrier has not delivered yet, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Undelivered(Arc<Mutex<VecDeque<Message>>>);
+
+impl Undelivered {
+    /// All of it, for a later run.
+    pub(super) fn all(&self) -> Vec<Message> {
+        self.lock().iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Delivers messages, one at a time.
@@ -79,6 +95,11 @@ impl Until {
         end.is_some_and(|end| Instant::now() >= end)
     }
 
+    /// Whether the run has ended.
+    fn is_ending(&self) -> bool {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Waits before trying again. Answers whether there is time left to try.
     #[cfg(any(test, feature = "webhook"))]
     pub(super) fn pause(&self, time: Duration) -> bool {
@@ -107,7 +128,10 @@ impl Until {
 pub(super) struct Delivery {
     name: String,
     rules: Vec<Rule>,
+    /// What ids begin with.
+    identity: String,
     queue: SyncSender<Message>,
+    undelivered: Undelivered,
     failures: Receiver<anyhow::Error>,
     tally: Arc<Tally>,
     until: Arc<Until>,
@@ -117,23 +141,63 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Starts the thread of a carrier.
+    /// Starts the thread of a carrier, which begins with what an earlier run has left.
     ///
     /// # Errors
     ///
     /// The system refuses another thread.
     pub(super) fn start(
         name: String,
+        identity: &str,
         rules: Vec<Rule>,
+        left: Vec<Message>,
         carrier: impl Carry,
     ) -> anyhow::Result<Self> {
         let (queue, queued) = mpsc::sync_channel(QUEUE);
         let (failed, failures) = mpsc::channel();
         let (tally, until) = (Arc::<Tally>::default(), Arc::<Until>::default());
-        let work =
-            Work { carrier, queued, failed, tally: Arc::clone(&tally), until: Arc::clone(&until) };
+        let undelivered = Undelivered::default();
+        let work = Work {
+            carrier,
+            queued,
+            failed,
+            undelivered: undelivered.clone(),
+            tally: Arc::clone(&tally),
+            until: Arc::clone(&until),
+        };
         let worker = thread::Builder::new().name("delivery".to_owned()).spawn(|| work.run())?;
-        Ok(Self { name, rules, queue, failures, tally, until, worker, has_dropped: false })
+        let identity = identity.to_owned();
+        let mut delivery = Self {
+            name,
+            rules,
+            identity,
+            queue,
+            undelivered,
+            failures,
+            tally,
+            until,
+            worker,
+            has_dropped: false,
+        };
+        left.into_iter().for_each(|message| delivery.push(message));
+        Ok(delivery)
+    }
+
+    /// What is not delivered yet, now and later.
+    pub(super) fn undelivered(&self) -> Undelivered {
+        self.undelivered.clone()
+    }
+
+    fn push(&mut self, message: Message) {
+        // Before the carrier can have it, which takes it away again.
+        let mut undelivered = self.undelivered.lock();
+        match self.queue.try_send(message.clone()) {
+            Ok(()) => undelivered.push_back(message),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.tally.dropped.fetch_add(1, Ordering::Relaxed);
+                self.has_dropped = true;
+            }
+        }
     }
 
     /// What became of its messages so far.
@@ -149,15 +213,9 @@ impl Sink for Delivery {
 
     fn said(&mut self, said: &Said) {
         let Said::Alert(_) = said else { return };
-        let Some(object) = json::output(said, &self.rules, 0) else { return };
-        let json = format!("{}\n", Value::Object(object)).into_bytes();
-        match self.queue.try_send(Message { id: Uuid::new_v4(), json }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.tally.dropped.fetch_add(1, Ordering::Relaxed);
-                self.has_dropped = true;
-            }
-        }
+        let Some(object) = json::output(said, &self.rules, 0, &self.identity) else { return };
+        let id = object.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.push(Message { id, json: format!("{}\n", Value::Object(object)) });
     }
 
     fn flush(&mut self, _monitor: &Monitor) -> anyhow::Result<ControlFlow<()>> {
@@ -192,7 +250,7 @@ impl Sink for Delivery {
     }
 }
 
-fn not_delivered(count: u64) -> String {
+pub(super) fn not_delivered(count: u64) -> String {
     let noun = if count == 1 { "change of an alert was" } else { "changes of alerts were" };
     format!("{count} {noun} not delivered")
 }
@@ -202,6 +260,7 @@ struct Work<C> {
     carrier: C,
     queued: Receiver<Message>,
     failed: mpsc::Sender<anyhow::Error>,
+    undelivered: Undelivered,
     tally: Arc<Tally>,
     until: Arc<Until>,
 }
@@ -213,7 +272,12 @@ impl<C: Carry> Work<C> {
                 self.tally.dropped.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            match self.carrier.carry(&message, &self.until) {
+            let carried = self.carrier.carry(&message, &self.until);
+            // What fails at the end of the run might have been delivered with more time.
+            if carried.is_ok() || !self.until.is_ending() {
+                self.undelivered.lock().pop_front();
+            }
+            match carried {
                 Ok(()) => {
                     self.tally.delivered.fetch_add(1, Ordering::Relaxed);
                 }
@@ -229,6 +293,8 @@ impl<C: Carry> Work<C> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use logq_monitor::{Change, Counts, Options, Transition};
 
     use super::*;
@@ -242,7 +308,7 @@ mod tests {
     impl Carry for Slow {
         fn carry(&mut self, message: &Message, _until: &Until) -> anyhow::Result<()> {
             self.permits.recv()?;
-            self.carried.send(message.json.clone())?;
+            self.carried.send(message.json.clone().into_bytes())?;
             Ok(())
         }
     }
@@ -264,7 +330,8 @@ mod tests {
         let (carried, received) = mpsc::channel();
         let rules = vec![Rule::high_traffic(10.0, 120)];
         let carrier = Slow { permits, carried };
-        let mut delivery = Delivery::start("--exec".to_owned(), rules, carrier).unwrap();
+        let name = "--exec".to_owned();
+        let mut delivery = Delivery::start(name, "x", rules, Vec::new(), carrier).unwrap();
         let monitor = Monitor::new(Options::default());
         // One may be with the carrier already.
         let sent = QUEUE as i64 + 6;
@@ -283,6 +350,47 @@ mod tests {
         let first: Value = serde_json::from_slice(&delivered[0]).unwrap();
         assert_eq!(first["time"], "1970-01-01T00:00:00Z");
         assert_eq!((&first["change"], &first["value"]), (&"fired".into(), &12.0.into()));
+        let ids = delivered.iter().map(|json| {
+            serde_json::from_slice::<Value>(json).unwrap()["id"].as_str().unwrap().to_owned()
+        });
+        let ids: BTreeSet<String> = ids.collect();
+        assert_eq!(ids.len(), delivered.len(), "each has its own: {ids:?}");
+    }
+
+    #[test]
+    fn what_is_not_delivered_is_left_for_a_later_run() {
+        let (permit, permits) = mpsc::channel();
+        let (carried, received) = mpsc::channel();
+        let name = || "--exec".to_owned();
+        let rules = vec![Rule::high_traffic(10.0, 120)];
+        let carrier = Slow { permits, carried };
+        let mut delivery =
+            Delivery::start(name(), "x", rules.clone(), Vec::new(), carrier).unwrap();
+        (0..4).for_each(|second| delivery.said(&alert(second)));
+        let undelivered = delivery.undelivered();
+        let all = undelivered.all();
+        assert_eq!(all.len(), 4);
+        permit.send(()).unwrap();
+        let first = received.recv().unwrap();
+        assert_eq!(first, all[0].json.as_bytes());
+        // Nobody gives more permits, so the others fail.
+        drop(permit);
+        delivery.until.set_end(Instant::now());
+        assert!(Box::new(delivery).finish().is_err());
+        let left = undelivered.all();
+        let ids = |messages: &[Message]| messages.iter().map(|m| m.id.clone()).collect::<Vec<_>>();
+        assert!(!left.is_empty() && ids(&all).ends_with(&ids(&left)), "{left:?} of {all:?}");
+
+        let (permit, permits) = mpsc::channel();
+        let (carried, received) = mpsc::channel();
+        let count = left.len();
+        (0..count).for_each(|_| permit.send(()).unwrap());
+        let carrier = Slow { permits, carried };
+        let delivery = Delivery::start(name(), "x", rules, left.clone(), carrier).unwrap();
+        Box::new(delivery).finish().unwrap();
+        let delivered: Vec<Vec<u8>> = received.try_iter().collect();
+        let left: Vec<Vec<u8>> = left.into_iter().map(|message| message.json.into()).collect();
+        assert_eq!(delivered, left);
     }
 
     #[test]

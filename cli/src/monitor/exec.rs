@@ -2,6 +2,7 @@
 //!
 //! What happened comes to it as a line of JSON on standard input and nowhere else: neither words
 //! nor variables of the environment can be chosen by whoever sends requests, and no shell sees them.
+//! `LOGQ_DELIVERY` is the `id` in it, by which a program can tell what it is told once more.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -51,10 +52,11 @@ impl Program {
         Ok(Self { words, timeout, is_silent })
     }
 
-    fn spawn(&self, input: &[u8]) -> anyhow::Result<Child> {
+    fn spawn(&self, message: &Message) -> anyhow::Result<Child> {
         let mut words = self.words.iter();
         let mut command = Command::new(words.next().map_or("", String::as_str));
-        command.args(words).stdin(memory(input)?).process_group(0);
+        command.args(words).stdin(memory(message.json.as_bytes())?).process_group(0);
+        command.env("LOGQ_DELIVERY", &message.id);
         SECRETS.iter().for_each(|secret| _ = command.env_remove(secret));
         if self.is_silent {
             command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -68,7 +70,7 @@ impl Program {
 
 impl Carry for Program {
     fn carry(&mut self, message: &Message, _until: &Until) -> anyhow::Result<()> {
-        let mut child = self.spawn(&message.json)?;
+        let mut child = self.spawn(message)?;
         let group = Pid::from_raw(i32::try_from(child.id())?);
         let is_in_time = ends_within(group, self.timeout);
         if !is_in_time {
@@ -123,16 +125,14 @@ fn is_there(program: &str) -> bool {
 mod tests {
     use std::time::Instant;
 
-    use uuid::Uuid;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
     /// Far more than anything here takes.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn carry(command: &str, timeout: Duration, json: &[u8]) -> anyhow::Result<()> {
-        let message = Message { id: Uuid::nil(), json: json.to_vec() };
+    fn carry(command: &str, timeout: Duration, json: &str) -> anyhow::Result<()> {
+        let message = Message { id: "7-1".to_owned(), json: json.to_owned() };
         Program::parse(command, timeout, true)?.carry(&message, &Until::default())
     }
 
@@ -140,11 +140,11 @@ mod tests {
     fn a_program_gets_its_own_words_and_the_change_on_standard_input() {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("out");
-        let script = format!("cat > {0}; echo \"$# $1\" >> {0}", out.display());
-        let json = b"{\"section\":\"$(touch evil); `id`\"}\n";
+        let script = format!("cat > {0}; echo \"$# $1 $LOGQ_DELIVERY\" >> {0}", out.display());
+        let json = "{\"section\":\"$(touch evil); `id`\"}\n";
         carry(&format!("sh -c '{script}' name \"\\$HOME a\"  "), PATIENCE, json).unwrap();
         let text = std::fs::read_to_string(out).unwrap();
-        assert_eq!(text, "{\"section\":\"$(touch evil); `id`\"}\n1 $HOME a\n");
+        assert_eq!(text, "{\"section\":\"$(touch evil); `id`\"}\n1 $HOME a 7-1\n");
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         // Both ignore polite requests.
         let script = format!("trap \"\" TERM; sleep 1000 & echo $! > {}; wait", number.display());
         let begun = Instant::now();
-        let error = carry(&format!("sh -c '{script}'"), SECOND, b"{}\n").unwrap_err();
+        let error = carry(&format!("sh -c '{script}'"), SECOND, "{}\n").unwrap_err();
         assert_eq!(error.to_string(), "took longer than 1s and was ended");
         assert!(begun.elapsed() < PATIENCE);
         let child: i32 = std::fs::read_to_string(number).unwrap().trim().parse().unwrap();
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn one_that_does_not_read_holds_up_nobody() {
-        let json = vec![b'x'; 1 << 20];
+        let json = "x".repeat(1 << 20);
         carry("true", PATIENCE, &json).unwrap();
         carry("sh -c 'exec <&-; sleep 0.01'", PATIENCE, &json).unwrap();
     }
@@ -183,7 +183,7 @@ mod tests {
             ("", "names no program"),
             ("'open", "--exec \"'open\""),
         ] {
-            let error = format!("{:#}", carry(command, PATIENCE, b"{}\n").unwrap_err());
+            let error = format!("{:#}", carry(command, PATIENCE, "{}\n").unwrap_err());
             assert!(error.contains(expected), "{command}: {error}");
         }
     }

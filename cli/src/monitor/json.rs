@@ -19,11 +19,17 @@ pub(super) fn started(name: &str) -> Object {
     object(json!({ "type": "started", "source": name }))
 }
 
-/// The object of an output, if it has one, with so many entries of each list.
-pub(super) fn output(output: &Output, rules: &[Rule], top: usize) -> Option<Object> {
+/// The object of an output, if it has one, with so many entries of each list. `identity` is what the
+/// ids of alerts begin with.
+pub(super) fn output(
+    output: &Output,
+    rules: &[Rule],
+    top: usize,
+    identity: &str,
+) -> Option<Object> {
     Some(match output {
         Output::Summary(summary) => self::summary(summary, top),
-        Output::Alert(transition) => alert(transition, rules.get(transition.rule)?),
+        Output::Alert(transition) => alert(transition, rules.get(transition.rule)?, identity),
         Output::JumpedBack { from, to, is_followed } => object(json!({
             "type": "jumped_back",
             "from": time(*from),
@@ -92,13 +98,25 @@ fn summary(summary: &Summary, top: usize) -> Object {
     object
 }
 
-fn alert(transition: &Transition, rule: &Rule) -> Object {
+/// What is told again after a run was killed has the id that it had.
+fn id(identity: &str, transition: &Transition, rule: &Rule) -> String {
+    let change = if transition.change == Change::Fired { "fired" } else { "recovered" };
+    let mut what = format!("{change} {} {}", rule.window_s, rule.text).into_bytes();
+    if let Some(section) = &transition.section {
+        what.push(0);
+        what.extend_from_slice(section);
+    }
+    format!("{identity}-{}-{:08x}", transition.second, crc32c::crc32c(&what))
+}
+
+fn alert(transition: &Transition, rule: &Rule, identity: &str) -> Object {
     let value = transition.value.map(|value| match rule.measure {
         Measure::Latency { .. } => value / 1_000.0,
         _ => value,
     });
     let mut object = object(json!({
         "type": "alert",
+        "id": id(identity, transition, rule),
         "change": if transition.change == Change::Fired { "fired" } else { "recovered" },
         "time": time(transition.second),
         "rule": rule.text,

@@ -1,5 +1,5 @@
 //! Which files were read, and how far: so that none is read twice under whatever name, and so that a
-//! later run goes on where this one ended.
+//! later run goes on where this one ended, also with what it had no time to deliver.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,7 +10,9 @@ use anyhow::{Context as _, bail};
 use logq_monitor::{OpenRequest, Saved};
 use logq_reader::Cursor;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use super::deliver::{Message, Undelivered};
 use super::file::{Identity, Mark, OpenError, OpenFile};
 
 /// Files that are remembered; those that were closed first are forgotten first.
@@ -20,14 +22,20 @@ const ENTRIES_MAX: usize = 10_000;
 const VERSION: u32 = 2;
 
 /// What is known of files.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
+    /// Of this run and those that go on from its state.
+    identity: String,
     /// By device and inode.
     entries: BTreeMap<(u64, u64), Entry>,
     /// Counts openings.
     turn: u64,
     /// Stores, by the names they were opened by.
     stores: BTreeMap<PathBuf, StorePlace>,
+    /// What an earlier run did not deliver, by whom it is for.
+    left: BTreeMap<String, Vec<Message>>,
+    /// What this one has not delivered yet.
+    undelivered: Vec<(String, Undelivered)>,
 }
 
 /// One file.
@@ -58,10 +66,32 @@ struct StorePlace {
 #[derive(Serialize, Deserialize)]
 struct State<M> {
     version: u32,
+    #[serde(default = "identity")]
+    id: String,
     files: Vec<Entry>,
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
     stores: BTreeMap<PathBuf, StorePlace>,
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    deliveries: BTreeMap<String, Vec<Message>>,
     monitor: M,
+}
+
+fn identity() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+impl Default for Ledger {
+    /// Knows nothing.
+    fn default() -> Self {
+        Self {
+            identity: identity(),
+            entries: BTreeMap::new(),
+            turn: 0,
+            stores: BTreeMap::new(),
+            left: BTreeMap::new(),
+            undelivered: Vec::new(),
+        }
+    }
 }
 
 /// What became of a path.
@@ -126,6 +156,27 @@ impl Ledger {
         let cursor = cursor
             .with_context(|| format!("the state file has no cursor of {}", path.display()))?;
         Ok(Some((cursor, place.open.clone())))
+    }
+
+    /// What ids of alerts begin with: the same in all runs that go on from one another.
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// What an earlier run did not deliver; once.
+    pub(super) fn take_left(&mut self, receiver: &str) -> Vec<Message> {
+        self.left.remove(receiver).unwrap_or_default()
+    }
+
+    /// The receivers of which nobody has taken that, and how many messages there are for each.
+    pub(super) fn forget_left(&mut self) -> Vec<(String, u64)> {
+        let left = std::mem::take(&mut self.left);
+        left.into_iter().map(|(receiver, messages)| (receiver, messages.len() as u64)).collect()
+    }
+
+    /// From now on this is what was not delivered.
+    pub(super) fn note_undelivered(&mut self, receiver: String, undelivered: Undelivered) {
+        self.undelivered.push((receiver, undelivered));
     }
 
     /// The file is closed.
@@ -195,7 +246,8 @@ impl Ledger {
             bail!("{path} is a state file of version {found}, this logq knows {VERSION}");
         }
         let state: State<Saved> = serde_json::from_slice(&text).with_context(is_none)?;
-        let mut ledger = Self { stores: state.stores, ..Self::default() };
+        let (identity, stores, left) = (state.id, state.stores, state.deliveries);
+        let mut ledger = Self { identity, stores, left, ..Self::default() };
         for entry in state.files {
             ledger.turn += 1;
             let entry = Entry { turn: ledger.turn, ..entry };
@@ -213,14 +265,41 @@ impl Ledger {
     pub(super) fn save(&self, path: &Path, monitor: &Saved) -> anyhow::Result<()> {
         let mut files: Vec<Entry> = self.entries.values().cloned().collect();
         files.sort_by_key(|entry| entry.turn);
-        let stores = self.stores.clone();
-        let mut text = serde_json::to_vec(&State { version: VERSION, files, stores, monitor })?;
-        text.push(b'\n');
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let draft = path.with_file_name(name);
-        replace(path, &draft, &text)
+        let state = State {
+            version: VERSION,
+            id: self.identity.clone(),
+            files,
+            stores: self.stores.clone(),
+            deliveries: self.deliveries(),
+            monitor,
+        };
+        replace(path, &serde_json::to_vec(&state)?)
             .with_context(|| format!("cannot write the state file {}", path.display()))
+    }
+
+    /// Notes in a state file what is not delivered by now, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or written.
+    pub(super) fn save_deliveries(&self, path: &Path) -> anyhow::Result<()> {
+        if self.undelivered.is_empty() || !path.exists() {
+            return Ok(());
+        }
+        let save = || -> anyhow::Result<()> {
+            let mut state: serde_json::Value = serde_json::from_slice(&fs::read(path)?)?;
+            if let Some(members) = state.as_object_mut() {
+                let deliveries = serde_json::to_value(self.deliveries())?;
+                members.insert("deliveries".to_owned(), deliveries);
+            }
+            Ok(replace(path, &serde_json::to_vec(&state)?)?)
+        };
+        save().with_context(|| format!("cannot write the state file {}", path.display()))
+    }
+
+    fn deliveries(&self) -> BTreeMap<String, Vec<Message>> {
+        let all = self.undelivered.iter().map(|(to, messages)| (to.clone(), messages.all()));
+        all.filter(|(_, messages)| !messages.is_empty()).collect()
     }
 }
 
@@ -230,9 +309,13 @@ struct Versioned {
     version: u32,
 }
 
-fn replace(path: &Path, draft: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(draft)?;
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let draft = path.with_file_name(name);
+    let mut file = File::create(&draft)?;
     file.write_all(text)?;
+    file.write_all(b"\n")?;
     file.sync_data()?;
     fs::rename(draft, path)
 }

@@ -6,6 +6,7 @@ use logq_monitor::Rule;
 
 use super::deliver::{Carry, Delivery};
 use super::exec::Program;
+use super::ledger::Ledger;
 #[cfg(feature = "listen")]
 use super::listen::{Listen, Listener};
 use super::notes::Notes;
@@ -42,7 +43,8 @@ impl Outlets {
         0
     }
 
-    /// Opens all of them. `is_on_screen` says that the terminal is not to be written to.
+    /// Opens all of them; they begin with what an earlier run did not deliver. `is_on_screen` says that
+    /// the terminal is not to be written to.
     ///
     /// # Errors
     ///
@@ -51,12 +53,21 @@ impl Outlets {
         &self,
         rules: &[Rule],
         is_on_screen: bool,
+        ledger: &mut Ledger,
         notes: &mut Notes,
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let mut tallies = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         let mut deliver = |kind: &str, carrier, name: String| -> anyhow::Result<()> {
-            let delivery = Delivery::start(name, rules.to_vec(), carrier)?;
+            // Two of the same name are told apart by their order.
+            let same = names.iter().filter(|other| **other == name).count();
+            let receiver = if same == 0 { name.clone() } else { format!("{name} {}", same + 1) };
+            names.push(name.clone());
+            let left = ledger.take_left(&receiver);
+            let identity = ledger.identity();
+            let delivery = Delivery::start(name, identity, rules.to_vec(), left, carrier)?;
+            ledger.note_undelivered(receiver, delivery.undelivered());
             tallies.push((format!("{kind} {}", tallies.len() + 1), delivery.tally()));
             sinks.push(Box::new(delivery));
             Ok(())
@@ -73,6 +84,10 @@ impl Outlets {
             let name = format!("--webhook {}", webhook.authority());
             deliver("webhook", Box::new(webhook), name)?;
         }
+        for (receiver, count) in ledger.forget_left() {
+            let text = format!("not asked for any more; {}", super::deliver::not_delivered(count));
+            notes.note(&receiver, &text);
+        }
         #[cfg(feature = "listen")]
         if let Some(listen) = &self.listen {
             let listener = Listener::start(listen, rules, tallies)?;
@@ -81,7 +96,7 @@ impl Outlets {
             sinks.push(Box::new(listener));
         }
         #[cfg(not(feature = "listen"))]
-        drop((tallies, notes));
+        drop(tallies);
         Ok(sinks)
     }
 }

@@ -28,14 +28,23 @@ pub(super) struct Printer {
     /// Entries of lists; there may be more of them for other sinks.
     top: usize,
     rules: Vec<Rule>,
+    /// What ids of alerts begin with.
+    identity: String,
     to_terminal: bool,
     text: Vec<u8>,
 }
 
 impl Printer {
-    pub(super) fn new(manner: Manner, style: Style, top: usize, rules: Vec<Rule>) -> Self {
+    pub(super) fn new(
+        manner: Manner,
+        style: Style,
+        top: usize,
+        rules: Vec<Rule>,
+        identity: String,
+    ) -> Self {
         let to_terminal = std::io::stdout().is_terminal();
-        Self { out: Output::new(), manner, style, top, rules, to_terminal, text: Vec::new() }
+        let (out, text) = (Output::new(), Vec::new());
+        Self { out, manner, style, top, rules, identity, to_terminal, text }
     }
 
     fn lists(&mut self, lists: &TopLists) {
@@ -100,7 +109,7 @@ impl Sink for Printer {
                 }
             }
             Manner::Json => {
-                if let Some(object) = json::output(said, &self.rules, self.top) {
+                if let Some(object) = json::output(said, &self.rules, self.top, &self.identity) {
                     self.object(&object);
                 }
             }

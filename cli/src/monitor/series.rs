@@ -17,7 +17,7 @@ use logq_monitor::series::{Ended, Entry, Started};
 use logq_monitor::{Monitor, Options, Output as Said, Saved};
 use logq_reader::{Filter, Query, Snapshot};
 use logq_rotation::LogManager;
-use logq_writer::{Clock, LoggerOptions, MasterLogger, OpenError};
+use logq_writer::{Clock, LoggerOptions, MasterLogger};
 
 use super::sink::Sink;
 use crate::limit::{self, SizeLimit};
@@ -41,8 +41,8 @@ pub(super) struct SeriesSink {
     /// Opened with the first entry, whose second it begins with.
     logger: Option<MasterLogger>,
     clock: Arc<LogClock>,
-    /// Why it could not be opened.
-    failure: Option<OpenError>,
+    /// Why it could not be opened, or looked at.
+    failure: Option<anyhow::Error>,
     /// Keeps the store within its limit.
     _manager: Option<LogManager>,
     options: Options,
@@ -51,6 +51,9 @@ pub(super) struct SeriesSink {
     is_resumed: bool,
     /// What that one has written of what is told again.
     told: Option<Told>,
+    /// Whether it ended before it noted any second: what it has written begins with the second that
+    /// is told first.
+    is_told_from_start: bool,
     has_alert: bool,
     last: i64,
 }
@@ -105,10 +108,18 @@ impl SeriesSink {
             options: options.clone(),
             sources: Vec::new(),
             is_resumed: resumed.is_some(),
+            is_told_from_start: resumed.is_some() && from.is_none(),
             told,
             has_alert: false,
             last: 0,
         })
+    }
+
+    fn is_told(&mut self, second: i64, entry: &Entry) -> anyhow::Result<bool> {
+        if std::mem::take(&mut self.is_told_from_start) {
+            self.told = told(&self.path, second)?;
+        }
+        Ok(self.told.as_ref().is_some_and(|told| told.has(second, entry)))
     }
 
     fn write(&mut self, second: i64, entry: &Entry) {
@@ -122,7 +133,7 @@ impl SeriesSink {
             };
             match MasterLogger::open(&self.path, options) {
                 Ok(logger) => self.start(&logger),
-                Err(error) => self.failure = Some(error),
+                Err(error) => self.failure = Some(error.into()),
             }
         }
         if let Some(logger) = &self.logger {
@@ -149,8 +160,10 @@ impl Sink for SeriesSink {
 
     fn said(&mut self, said: &Said) {
         let Some((second, entry)) = Entry::of(said, &self.options.rules) else { return };
-        if self.told.as_ref().is_some_and(|told| told.has(second, &entry)) {
-            return;
+        match self.is_told(second, &entry) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => self.failure = Some(error),
         }
         self.has_alert |= matches!(entry, Entry::Alert(_));
         self.write(second, &entry);

@@ -92,6 +92,11 @@ impl Sinks {
         self.each(|sink| sink.said(said));
     }
 
+    /// Tells the main sink alone.
+    pub(super) fn shown(&mut self, said: &Said) {
+        self.main.said(said);
+    }
+
     pub(super) fn ended(&mut self, monitor: &Monitor, at_end_of_input: bool) {
         self.each(|sink| sink.ended(monitor, at_end_of_input));
     }

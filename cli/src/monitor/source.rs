@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use logq_monitor::{
     Format, Input, InputError, InputOptions, LineParser, Monitor, Parsed, SourceId,
 };
-use logq_reader::Wake;
+use logq_reader::{Notification, Wake};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::file::{Grown, OpenError, OpenFile};
@@ -181,6 +181,14 @@ impl Source {
         }
     }
 
+    /// How a store that is followed learns of changes.
+    pub(super) fn notification(&self) -> Option<Notification> {
+        match &self.kind {
+            Kind::Records(records) => records.notification(),
+            Kind::Tail(_) | Kind::Once(_) => None,
+        }
+    }
+
     /// Whether it must be looked at in a while although nothing changes.
     pub(super) fn is_restless(&self) -> bool {
         let is_restless = match &self.kind {
@@ -342,18 +350,11 @@ impl Source {
             Kind::Tail(_) if self.input.has_unread() => return,
             Kind::Tail(tail) => tail.note(ledger),
             Kind::Records(records) => {
-                if let Some(cursor) = records.place() {
-                    ledger.note_store(&self.path, &cursor, records.save());
-                }
+                ledger.note_store(&self.path, &records.place(), records.save());
             }
             Kind::Once(_) => {}
         }
         self.late.iter().for_each(|late| ledger.note(&late.file));
-    }
-
-    /// Whether it is a store of which some was read, but not to where the next run would begin.
-    pub(super) fn is_cut_short(&self) -> bool {
-        matches!(&self.kind, Kind::Records(records) if records.place().is_none())
     }
 
     /// Ends it. A line that nothing ends is a line at the end of the input; where the source would

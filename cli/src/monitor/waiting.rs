@@ -27,6 +27,8 @@ pub(super) struct Waiting {
     has_news: bool,
     last_news: Instant,
     last_look: Instant,
+    /// Whether it was told that the system does not tell.
+    has_told: bool,
 }
 
 impl Waiting {
@@ -37,6 +39,7 @@ impl Waiting {
             has_news: true,
             last_news: now,
             last_look: now,
+            has_told: false,
         }
     }
 
@@ -55,6 +58,15 @@ impl Waiting {
         if is_busy {
             self.wait = WAIT_MIN;
         }
+    }
+
+    /// How changes are noticed where the system does not tell of them; once.
+    pub(super) fn news(&mut self, sources: &[Source]) -> Option<String> {
+        let own = self.wake.notification();
+        let mut all = std::iter::once(own).chain(sources.iter().filter_map(Source::notification));
+        let polling = all.find(|how| *how != Notification::Inotify).filter(|_| !self.has_told)?;
+        self.has_told = true;
+        Some(format!("following by {polling}"))
     }
 
     /// Waits for a file, a store or standard input to have something, for a signal, or for time to pass.

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | request | `POST`, `Content-Type: application/json`, the object that `-o json` prints |
-//! | `Logq-Delivery` | an identity that stays the same when the request is tried again |
+//! | `Logq-Delivery` | the `id` in it, which stays the same when it is tried again, also by a later run |
 //! | `Logq-Signature` | `t=<seconds>,v1=<hex>`: HMAC-SHA-256 of `<seconds>.<body>` with the secret |
 //! | delivered | any status 2xx |
 //! | tried again | no connection, no answer in 5 s, 408, 425, 429, 5xx: after 1 to 60 s, at most ten times |
@@ -160,12 +160,13 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("logq/", env!("CARGO_PKG_VERSION")))
             .header(CONNECTION, "close")
-            .header("logq-delivery", message.id.to_string());
+            .header("logq-delivery", &*message.id);
         if let Some(secret) = &self.secret {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            request = request.header("logq-signature", signature(secret, now, &message.json)?);
+            request =
+                request.header("logq-signature", signature(secret, now, message.json.as_bytes())?);
         }
-        Ok(request.body(Full::new(Bytes::copy_from_slice(&message.json)))?)
+        Ok(request.body(Full::new(Bytes::copy_from_slice(message.json.as_bytes())))?)
     }
 }
 

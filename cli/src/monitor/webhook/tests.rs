@@ -7,7 +7,6 @@ use std::thread;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use uuid::Uuid;
 
 use super::*;
 
@@ -57,7 +56,7 @@ fn webhook(url: &str) -> Webhook {
 }
 
 fn post_to(url: &str) -> anyhow::Result<()> {
-    let message = Message { id: Uuid::from_u128(7), json: b"{\"change\":\"fired\"}\n".to_vec() };
+    let message = Message { id: "7-1".to_owned(), json: "{\"change\":\"fired\"}\n".to_owned() };
     webhook(url).carry(&message, &Until::default())
 }
 
@@ -76,7 +75,7 @@ fn what_is_posted_is_signed_with_its_time() {
     };
     assert_eq!(header("host"), url.split('/').nth(2));
     assert_eq!(header("content-type"), Some("application/json"));
-    assert_eq!(header("logq-delivery"), Some("00000000-0000-0000-0000-000000000007"));
+    assert_eq!(header("logq-delivery"), Some("7-1"));
     assert_eq!(body, "{\"change\":\"fired\"}\n");
     let signed = header("logq-signature").unwrap();
     let seconds = signed.strip_prefix("t=").unwrap().split(',').next().unwrap().parse().unwrap();
@@ -103,7 +102,7 @@ fn what_may_pass_is_tried_again_as_the_same_delivery() {
     let (url, requests) = server(answers);
     post_to(&url).unwrap();
     let requests: Vec<String> = requests.iter().take(4).collect();
-    let id = "00000000-0000-0000-0000-000000000007";
+    let id = "logq-delivery: 7-1\r\n";
     assert!(requests.iter().all(|request| request.contains(id)), "{requests:?}");
 }
 
@@ -177,7 +176,7 @@ fn a_server_must_prove_who_it_is() {
         let mut webhook = webhook("http://127.0.0.1/");
         webhook.tls = Some(tls(roots.clone()).unwrap());
         webhook.url = Url::parse(url).unwrap();
-        let message = Message { id: Uuid::nil(), json: b"{}\n".to_vec() };
+        let message = Message { id: String::new(), json: "{}\n".to_owned() };
         webhook.carry(&message, &Until::default()).map_err(|error| format!("{error:#}"))
     };
     assert_eq!(post_to(&url), Ok(()));
@@ -193,7 +192,7 @@ fn private_addresses_are_refused_unless_permitted() {
     for url in ["https://10.255.255.1/", "https://[fd00::1]/", "https://169.254.169.254/latest"] {
         let mut webhook = webhook("http://127.0.0.1/");
         webhook.url = Url::parse(url).unwrap();
-        let message = Message { id: Uuid::nil(), json: b"{}\n".to_vec() };
+        let message = Message { id: String::new(), json: "{}\n".to_owned() };
         let error = webhook.carry(&message, &Until::default()).unwrap_err().to_string();
         assert!(error.contains("which is not public"), "{error}");
         webhook.allows_private = true;

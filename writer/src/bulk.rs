@@ -150,13 +150,20 @@ const BATCH_BLOCKS: usize = 32;
 /// Full blocks collected before the dictionary is trained: some three megabytes of samples.
 const TRAINING_BLOCKS: usize = 96;
 
-/// How many bytes of blocks may follow a ping with claims before the next one.
-const CLAIMS_EVERY: u64 = 4 << 20;
+/// After so many bytes a ping comes as soon as a batch has ended. One takes a hundred bytes; readers of
+/// a short time hop over the headers between two of them, some twenty here.
+const PING_BYTES: u64 = 256 << 10;
 
-/// From so many bytes on, a ping comes as soon as a batch has ended, and behind all blocks in the making:
-/// one of a writer that seldom logs would reach back for hours otherwise, and hold back what all pings
+/// After so many bytes a ping comes in the middle of a batch of large blocks.
+const PING_BYTES_MAX: u64 = 4 << 20;
+
+/// So many blocks in the making that have waited since the last ping are written before the next one: a
+/// block of a writer that seldom logs would reach back for hours otherwise, and hold back what all pings
 /// before it can claim.
-const CLAIMS_FROM: u64 = 3 << 20;
+const STRAGGLERS_MAX: usize = 8;
+
+/// After so many bytes all blocks in the making are written, however many they are.
+const DRAIN_BYTES: u64 = 3 << 20;
 
 impl BulkWriter {
     /// A writer into the store at `path`, which is created if it does not exist.
@@ -263,9 +270,13 @@ impl BulkWriter {
         let full = std::mem::take(&mut self.full);
         self.append(full)?;
         if self.segment.as_ref().is_some_and(Output::shall_ping) {
-            let begun = self.lanes.drain();
-            self.append(begun)?;
-            let pinged = self.segment.as_mut().map_or(Ok(()), Output::ping);
+            let shall_drain = self.segment.as_ref().is_some_and(Output::shall_drain);
+            let waiting = match shall_drain {
+                true => self.lanes.drain(),
+                false => self.lanes.drain_stragglers(STRAGGLERS_MAX),
+            };
+            self.append(waiting)?;
+            let pinged = self.segment.as_mut().map_or(Ok(()), |output| output.ping(shall_drain));
             pinged.map_err(|source| self.write_error(source))?;
         }
         let len = self.segment.as_ref().map_or(0, |output| output.offset);
@@ -317,6 +328,8 @@ struct Output {
     offset: u64,
     now: Timestamp,
     pings: Vec<Ping>,
+    /// Up to where no block in the making reaches back.
+    drained: u64,
     /// The earliest time of the blocks since the last ping, and that of all.
     earliest: Option<Timestamp>,
     first: Option<Timestamp>,
@@ -353,16 +366,22 @@ impl Output {
             offset,
             now: Timestamp::MIN,
             pings: Vec::new(),
+            drained: offset,
             earliest: None,
             first: None,
         };
-        output.ping()?;
+        output.ping(true)?;
         Ok(output)
     }
 
-    /// Whether it is time for a ping behind all that has begun.
+    /// Whether it is time for a ping.
     fn shall_ping(&self) -> bool {
-        self.behind_ping() > CLAIMS_FROM
+        self.behind_ping() > PING_BYTES
+    }
+
+    /// Whether it is time to write all blocks in the making before it.
+    fn shall_drain(&self) -> bool {
+        self.offset.saturating_sub(self.drained) > DRAIN_BYTES
     }
 
     /// The bytes since the last ping.
@@ -382,8 +401,8 @@ impl Output {
                 self.first = Some(self.first.map_or(header.min, earlier));
             }
             self.write(&block)?;
-            if self.behind_ping() > CLAIMS_EVERY {
-                self.ping()?;
+            if self.behind_ping() > PING_BYTES_MAX {
+                self.ping(false)?;
             }
         }
         Ok(())
@@ -402,7 +421,7 @@ impl Output {
         block
     }
 
-    fn ping(&mut self) -> io::Result<()> {
+    fn ping(&mut self, is_drained: bool) -> io::Result<()> {
         if let Some(last) = self.pings.last_mut() {
             last.earliest_behind = self.earliest.take();
         }
@@ -411,6 +430,9 @@ impl Output {
         let block = encode_ping(&claims, self.encoding.origin, self.encoding.marker);
         let offset = self.offset;
         self.write(&block)?;
+        if is_drained {
+            self.drained = self.offset;
+        }
         self.pings.push(Ping { offset, claims, earliest_behind: None });
         Ok(())
     }
@@ -424,7 +446,7 @@ impl Output {
     /// States in each ping the earliest time behind it. Nobody has seen the file yet, so nothing
     /// that anyone relies on changes.
     fn complete(mut self) -> io::Result<(Draft, Finished)> {
-        self.ping()?;
+        self.ping(true)?;
         self.file.flush()?;
         // Whoever appends to the segment later, appends nothing earlier than this.
         let mut watermark = self.now;

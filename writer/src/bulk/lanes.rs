@@ -39,12 +39,15 @@ struct Lane {
     last: Timestamp,
     /// Whether numbers were left out on purpose right before the block in the making.
     is_behind_hole: bool,
+    /// Whether the block in the making was one when stragglers were last asked for.
+    has_waited: bool,
 }
 
 impl Lane {
     fn new(origin: Origin, builder: BlockBuilder) -> Self {
         let (first_sequence, next_sequence, last) = (0, 0, Timestamp::MIN);
-        Self { origin, builder, first_sequence, next_sequence, last, is_behind_hole: false }
+        let (is_behind_hole, has_waited) = (false, false);
+        Self { origin, builder, first_sequence, next_sequence, last, is_behind_hole, has_waited }
     }
 
     /// Adds a record with the next sequence number; blocks that are full come back.
@@ -81,6 +84,7 @@ impl Lane {
         }
         let builder = std::mem::replace(&mut self.builder, spare.pop().unwrap_or_default());
         let is_sparse = std::mem::take(&mut self.is_behind_hole);
+        self.has_waited = false;
         let (origin, sequence) = (self.origin, self.first_sequence);
         Some(Filled { records: builder, origin, sequence, is_sparse })
     }
@@ -148,6 +152,16 @@ impl Lanes {
         sealed(anonymous.values_mut().flatten().chain(named.values_mut()), spare)
     }
 
+    /// Takes the blocks out that were in the making already when this was last called, unless they are
+    /// more than `most`: many small blocks would cost too much.
+    pub(super) fn drain_stragglers(&mut self, most: usize) -> Vec<Filled> {
+        let Self { anonymous, named, spare } = self;
+        let lanes = anonymous.values_mut().flatten().chain(named.values_mut());
+        let (waited, begun): (Vec<_>, Vec<_>) = lanes.partition(|lane| lane.has_waited);
+        begun.into_iter().for_each(|lane| lane.has_waited = !lane.builder.is_empty());
+        if waited.len() <= most { sealed(waited.into_iter(), spare) } else { Vec::new() }
+    }
+
     /// Takes used builders back.
     pub(super) fn recycle(&mut self, builders: impl Iterator<Item = BlockBuilder>) {
         self.spare.extend(builders);
@@ -187,4 +201,53 @@ fn open_lane(
     let origin = Origin { writer: new_writer_id(), worker };
     lanes.push(Lane::new(origin, spare.pop().unwrap_or_default()));
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use logq_format::{Event, Json, Level, LogSource};
+
+    use super::*;
+
+    /// A record of each of these workers, none of which fills a block.
+    fn log(lanes: &mut Lanes, workers: std::ops::Range<u32>) {
+        for worker in workers {
+            let event = Event::Log {
+                source: LogSource::Worker,
+                level: Level::Info,
+                data: Json::new("1").unwrap(),
+            };
+            let record = Record { time: Timestamp::from_micros(0), event };
+            let mut full = Vec::new();
+            lanes.push(WorkerId::new(worker), &record, usize::MAX, &mut full).unwrap();
+            assert!(full.is_empty());
+        }
+    }
+
+    fn drained(lanes: &mut Lanes, most: usize) -> usize {
+        lanes.drain_stragglers(most).len()
+    }
+
+    #[test]
+    fn a_block_that_was_there_the_last_time_is_a_straggler() {
+        let mut lanes = Lanes::default();
+        log(&mut lanes, 1..3);
+        assert_eq!(drained(&mut lanes, 8), 0, "all have just begun");
+        log(&mut lanes, 3..4);
+        assert_eq!(drained(&mut lanes, 8), 2);
+        log(&mut lanes, 1..2);
+        assert_eq!(drained(&mut lanes, 8), 1, "the third; the first has begun another one");
+        assert_eq!(drained(&mut lanes, 8), 1);
+        assert_eq!(drained(&mut lanes, 8), 0);
+    }
+
+    #[test]
+    fn many_stragglers_stay_until_all_are_drained() {
+        let mut lanes = Lanes::default();
+        log(&mut lanes, 1..10);
+        for _ in 0..3 {
+            assert_eq!(drained(&mut lanes, 8), 0);
+        }
+        assert_eq!(lanes.drain().len(), 9);
+    }
 }

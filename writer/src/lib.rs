@@ -81,6 +81,7 @@ pub mod integrations;
 mod io;
 mod logger;
 mod master;
+mod methods;
 mod observer;
 mod options;
 mod queue;

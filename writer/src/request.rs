@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::failure::{DebugLog, Failure, debug_entries};
 use crate::logger::Logger;
+use crate::methods::message_methods;
 
 /// Logs everything that happens around one HTTP request.
 ///
@@ -196,25 +197,7 @@ impl RequestLogger {
         self.logger.log(Event::ResponseFinished(finished), level_of(failure.is_some()));
     }
 
-    /// Logs data at CRITICAL.
-    pub fn critical(&self, data: impl Serialize) {
-        self.message(Level::Critical, &data);
-    }
-
-    /// Logs data at ERROR.
-    pub fn error(&self, data: impl Serialize) {
-        self.message(Level::Error, &data);
-    }
-
-    /// Logs data at WARN.
-    pub fn warn(&self, data: impl Serialize) {
-        self.message(Level::Warn, &data);
-    }
-
-    /// Logs data at INFO.
-    pub fn info(&self, data: impl Serialize) {
-        self.message(Level::Info, &data);
-    }
+    message_methods!();
 
     /// Keeps data back in memory; the next response or end of a response with a failure writes it.
     pub fn debug(&self, data: impl Serialize) {
@@ -226,8 +209,8 @@ impl RequestLogger {
         self.logger.closed()
     }
 
-    fn message(&self, level: Level, data: &impl Serialize) {
-        self.logger.message(LogSource::Request(self.request), level, data);
+    fn source(&self) -> LogSource {
+        LogSource::Request(self.request)
     }
 
     fn take_debug_for(&self, failure: Option<&Failure>) -> Vec<(Timestamp, Box<str>)> {

@@ -9,6 +9,7 @@ use crate::endings;
 use crate::error::{FlushError, OpenError};
 use crate::failure::Failure;
 use crate::logger::Logger;
+use crate::methods::process_methods;
 use crate::options::LoggerOptions;
 use crate::request::RequestLogger;
 
@@ -88,45 +89,9 @@ impl WorkerLogger {
         self.step(Lifecycle::WorkerDone);
     }
 
-    /// Logs UNCAUGHT_EXCEPTION together with the DEBUG entries kept so far.
-    pub fn uncaught_exception(&self, failure: &Failure) {
-        self.logger.uncaught_exception(Process::Worker, failure);
-    }
-
-    /// Logs data at CRITICAL.
-    pub fn critical(&self, data: impl Serialize) {
-        self.logger.message(LogSource::Worker, Level::Critical, &data);
-    }
-
-    /// Logs data at ERROR.
-    pub fn error(&self, data: impl Serialize) {
-        self.logger.message(LogSource::Worker, Level::Error, &data);
-    }
-
-    /// Logs data at WARN.
-    pub fn warn(&self, data: impl Serialize) {
-        self.logger.message(LogSource::Worker, Level::Warn, &data);
-    }
-
-    /// Logs data at INFO.
-    pub fn info(&self, data: impl Serialize) {
-        self.logger.message(LogSource::Worker, Level::Info, &data);
-    }
-
-    /// Logs data at any level and writes it in any case, DEBUG and TRACE included: for messages that
-    /// come from elsewhere. The service's own debug messages are better kept back by [`Self::debug`].
-    pub fn log(&self, level: Level, data: impl Serialize) {
-        self.logger.message(LogSource::Worker, level, &data);
-    }
-
     /// As [`Self::log`], on behalf of a request that another program serves under this id.
     pub fn log_for(&self, request: RequestId, level: Level, data: impl Serialize) {
         self.logger.message(LogSource::Request(request), level, &data);
-    }
-
-    /// Keeps data back in memory; the next [`Self::uncaught_exception`] writes it.
-    pub fn debug(&self, data: impl Serialize) {
-        self.logger.debug(&data);
     }
 
     /// A logger for one request, with a new id.
@@ -134,70 +99,13 @@ impl WorkerLogger {
         RequestLogger::new(self.logger.clone())
     }
 
-    /// From now on logs every panic of the process as UNCAUGHT_EXCEPTION, with its backtrace and the
-    /// DEBUG entries kept so far, and has it written before the panic goes on. The panic hook that
-    /// was there before runs afterwards.
-    pub fn log_panics(&self) {
-        endings::log_panics(self.logger.clone(), Process::Worker);
+    process_methods!();
+
+    fn source(&self) -> LogSource {
+        LogSource::Worker
     }
 
-    /// From now on closes the logger when the process gets SIGTERM or SIGINT; then the signal ends
-    /// the process as it would have done without this.
-    ///
-    /// For services that do not handle these signals themselves; those that do call
-    /// [`Self::close`] in the end.
-    ///
-    /// # Errors
-    ///
-    /// Fails where the handler or its thread cannot be installed.
-    pub fn close_on_signals(&self) -> std::io::Result<()> {
-        endings::close_on_signals(self.logger.clone())
-    }
-
-    /// Waits until everything logged so far has been handed to the operating system.
-    ///
-    /// # Errors
-    ///
-    /// Says why the segment did not take it. The records stay in memory and are tried again.
-    pub fn flush(&self) -> Result<(), FlushError> {
-        self.logger.flush()
-    }
-
-    /// Waits until the background thread has done everything that is due by
-    /// [`Clock::instant`](crate::Clock::instant), and rests. For simulations, whose clocks move only
-    /// when they are told to; services have no use for it.
-    pub fn settle(&self) {
-        self.logger.settle();
-    }
-
-    /// Goes on in another segment, or in the newest segment of another store.
-    ///
-    /// What was logged before goes into the segment before. No record is lost or written twice.
-    ///
-    /// # Errors
-    ///
-    /// Fails where that segment cannot be joined; the logger then stays with the one it has.
-    pub fn rotate(&self, path: impl AsRef<Path>) -> Result<(), OpenError> {
-        self.logger.rotate(path.as_ref())
-    }
-
-    /// Writes what is buffered and closes this logger, its clones and its requests' loggers. Later
-    /// calls do nothing.
-    ///
-    /// # Errors
-    ///
-    /// Says why the last records could not be written; they are lost then. A disk that refuses them
-    /// is tried for two seconds.
-    pub fn close(&self) -> Result<(), FlushError> {
-        self.logger.close()
-    }
-
-    /// Whether the logger is closed.
-    pub fn closed(&self) -> bool {
-        self.logger.closed()
-    }
-
-    fn step(&self, step: Lifecycle) {
-        self.logger.log_now(Event::Lifecycle(step), Level::Info);
+    fn process(&self) -> Process {
+        Process::Worker
     }
 }

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
-use logq_reader::{Cursor, Cursors, Follow, FollowOptions, Progress, Report, Row, Rows};
+use logq_reader::{
+    Cursor, Cursors, Follow, FollowOptions, OwnedFilter, Progress, Report, Row, Rows,
+};
 
 pub(crate) use self::news::News;
 pub(crate) use self::outlet::{Outlet, Stop};
@@ -25,7 +27,6 @@ use crate::args::{FilterArguments, RangeArguments};
 use crate::cursors::CursorFile;
 use crate::output::{Format, Printer};
 use crate::question::{Question, Range};
-use crate::selection::Selection;
 use crate::stores;
 
 /// How often it is looked whether a signal has come or nobody reads any more.
@@ -39,7 +40,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Asked {
     pub(crate) zone: TimeZone,
     pub(crate) range: Range,
-    pub(crate) selection: Selection,
+    pub(crate) selection: OwnedFilter,
 }
 
 impl Asked {
@@ -64,7 +65,7 @@ impl Asked {
         let bound = since.map(|since| question.expression(&format!("timestamp >= '{since}'")));
         let bound = bound.transpose()?;
         let Question { zone, range, mut selection, .. } = question;
-        selection.add_expressions(bound.into_iter().collect());
+        bound.into_iter().for_each(|expression| selection.add(expression));
         Ok(Self { zone, range, selection })
     }
 }

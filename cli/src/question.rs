@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Expression, when};
-use logq_reader::{Coverage, Query, Snapshot, StoreMarks};
+use logq_reader::{Coverage, OwnedFilter, Query, Snapshot, StoreMarks};
 use logq_writer::{Clock, SystemClock};
 
 use crate::args::{FilterArguments, RangeArguments, StoreArguments, ZoneArguments};
 use crate::liveness::{self, Finality};
 use crate::runs::Run;
-use crate::selection::Selection;
+use crate::selection::selection;
 
 /// A question with the stores it is put to.
 pub(crate) struct Question {
@@ -26,7 +26,7 @@ pub(crate) struct Question {
     pub(crate) range: Range,
     /// How far answers are final.
     pub(crate) finality: Finality,
-    pub(crate) selection: Selection,
+    pub(crate) selection: OwnedFilter,
 }
 
 impl Question {
@@ -48,15 +48,16 @@ impl Question {
         filter: &FilterArguments,
     ) -> anyhow::Result<Self> {
         let zone = zone(&range.zone)?;
-        let selection = Selection::new(filter)?;
+        let selection = selection(filter)?;
         let (snapshot, finality) = liveness::open(stores)?;
         let marks = StoreMarks::new(&snapshot).with_writers(&finality.gone);
         let range = Range::new(range, &zone, &marks)?;
         drop(marks);
         let mut question = Self { snapshot, zone, range, finality, selection };
-        let expressions = filter.expressions.iter().map(|text| question.expression(text));
-        let expressions = expressions.collect::<anyhow::Result<Vec<_>>>()?;
-        question.selection.add_expressions(expressions);
+        for text in &filter.expressions {
+            let expression = question.expression(text)?;
+            question.selection.add(expression);
+        }
         Ok(question)
     }
 
@@ -105,10 +106,9 @@ pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
 /// The zone of this name, else of `LOGQ_TZ`, else the system's, which follows `TZ`.
 pub(crate) fn named_zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let environment = std::env::var("LOGQ_TZ").ok().filter(|zone| !zone.is_empty());
-    let system = TimeZone::system();
     match name.or(environment.as_deref()) {
-        Some(text) => Ok(when::parse_zone(text, &system)?),
-        None => Ok(system),
+        Some(text) => Ok(when::parse_zone(text, TimeZone::system)?),
+        None => Ok(TimeZone::system()),
     }
 }
 

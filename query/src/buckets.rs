@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn zone(name: &str) -> TimeZone {
-        when::parse_zone(name, &TimeZone::UTC).unwrap()
+        when::parse_zone(name, || TimeZone::UTC).unwrap()
     }
 
     fn starts(width: &str, zone_name: &str, from: &str, until: &str) -> Vec<Timestamp> {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | times | [`when`]: `14:02`, `yesterday`, `3h ago`, `2026-02`, `run-1` |
 //! | levels, types, processes, requests | [`words`] |
+//! | addresses | [`Network`] |
 //! | the fields of records, and their values | [`FieldPath`], [`FieldValue`] |
 //! | questions about records | [`Expression`]: `status >= 500 and data.user.id = 7` |
 //! | the members of a JSON object, as text | [`object_members()`] |
@@ -43,6 +44,7 @@ pub mod field;
 mod grep;
 mod lookup;
 mod nearest;
+mod network;
 mod refusal;
 pub mod when;
 pub mod words;
@@ -53,6 +55,7 @@ pub use field::{FieldPath, FieldValue, Known};
 pub use grep::{Grep, GrepOptions};
 pub use lookup::object_members;
 pub use nearest::nearest;
+pub use network::{Network, NetworkError};
 
 /// Property tests take the same cases in every run; a failure names the seed of its case.
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Words for levels, types, processes and requests, as filters take them.
+//! Words for levels, types, processes, addresses and requests, as filters take them.
 
 use logq_format::{Level, LevelSet, Lifecycle, Process, RecordType, RequestId, TypeSet, WorkerId};
 
 use crate::nearest::nearest;
+use crate::network::{Network, NetworkError};
 
 /// Why a word of a filter could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,14 @@ pub enum WordError {
     Worker {
         /// The word.
         word: String,
+    },
+    /// It is no address and no network.
+    #[error("{word:?} is no address and no network: {reason}")]
+    Network {
+        /// The word.
+        word: String,
+        /// What was expected.
+        reason: NetworkError,
     },
     /// It is no request id.
     #[error(
@@ -178,6 +187,15 @@ pub fn worker(word: &str) -> Result<Option<WorkerId>, WordError> {
     }
     let number = word.parse().ok().and_then(WorkerId::new);
     number.map(Some).ok_or_else(|| WordError::Worker { word: word.to_owned() })
+}
+
+/// Reads an address, or a network such as `192.0.2.0/24`.
+///
+/// # Errors
+///
+/// Says what networks look like.
+pub fn network(word: &str) -> Result<Network, WordError> {
+    word.trim().parse().map_err(|reason| WordError::Network { word: word.to_owned(), reason })
 }
 
 /// Reads a request id.

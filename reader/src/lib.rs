@@ -17,6 +17,7 @@
 //! |---|---|
 //! | a store, opened | [`Snapshot`] |
 //! | what is asked | [`Query`], [`Filter`], [`Order`]; [`Field`] to count by |
+//! | a filter from the words of users | [`Criteria`], [`OwnedFilter`] |
 //! | the records | [`Rows`], [`Row`] |
 //! | the steps of many requests, fast | [`Snapshot::visit`], [`VisitDepth`], [`Glimpse`], [`Steps`] |
 //! | the counts | [`Tally`], [`Value`] |
@@ -84,6 +85,7 @@ mod bound;
 mod continuity;
 mod counts;
 mod coverage;
+mod criteria;
 mod cursor;
 mod decoder;
 mod error;
@@ -121,6 +123,7 @@ mod visit;
 mod wanted;
 mod workspace;
 
+pub use criteria::{Criteria, OwnedFilter};
 pub use cursor::{Cursor, CursorError, Cursors};
 pub use error::{OpenError, ReadError};
 pub use finality::{LifeState, Liveness, WriterLife};

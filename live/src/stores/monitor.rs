@@ -99,7 +99,9 @@ impl<'s> Asked<'s> {
         stop: &'s Stop,
     ) -> Result<Self, Refusal> {
         let zone = match parameters.one("tz")? {
-            Some(text) => when::parse_zone(text, zone).map_err(|error| time("tz", &error))?,
+            Some(text) => {
+                when::parse_zone(text, || zone.clone()).map_err(|error| time("tz", &error))?
+            }
             None => zone.clone(),
         };
         let (snapshot, finality) = open(store)?;

@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Expression, when};
-use logq_reader::{Coverage, LifeState, Liveness, Query, Snapshot, StoreMarks, WriterLife};
+use logq_reader::{
+    Coverage, LifeState, Liveness, OwnedFilter, Query, Snapshot, StoreMarks, WriterLife,
+};
 
 use super::parameters::Parameters;
 use super::refusal::{Refusal, expression, time};
-use super::selection::Selection;
+use super::selection::selection;
 
 /// The names of the parameters that say which records are meant.
 pub(super) const NAMES: &[&str] = &[
@@ -59,7 +61,7 @@ pub(super) struct Question {
     /// The zone in which times were read.
     pub(super) zone: TimeZone,
     pub(super) range: Range,
-    pub(super) selection: Selection,
+    pub(super) selection: OwnedFilter,
 }
 
 impl Question {
@@ -70,10 +72,12 @@ impl Question {
         zone: &TimeZone,
     ) -> Result<Self, Refusal> {
         let zone = match parameters.one("tz")? {
-            Some(text) => when::parse_zone(text, zone).map_err(|error| time("tz", &error))?,
+            Some(text) => {
+                when::parse_zone(text, || zone.clone()).map_err(|error| time("tz", &error))?
+            }
             None => zone.clone(),
         };
-        let mut selection = Selection::new(parameters)?;
+        let mut selection = selection(parameters)?;
         let (snapshot, finality) = open(store)?;
         let marks = StoreMarks::new(&snapshot).with_writers(&finality.gone);
         let context = |since| when::Context {

@@ -9,10 +9,11 @@ use std::ops::Range;
 use logq_format::{HttpVersion, Lifecycle, RecordType, Timestamp};
 
 use super::error::{Problem, Reason};
-use super::literal::{Literal, Network};
+use super::literal::Literal;
 use super::tree::Operator;
 use crate::field::{FieldPath, Number, Root};
 use crate::nearest::nearest;
+use crate::network::{Network, NetworkError};
 use crate::refusal::clip;
 use crate::when::{self, Context};
 use crate::words::{self, WordError};
@@ -328,13 +329,11 @@ fn nanos_of_millis(number: Number) -> Option<i64> {
 fn network(token: &Token<'_>, operator: Operator) -> Result<Option<Literal>, Problem> {
     let text = token.text();
     let is_membership = matches!(operator, Operator::In | Operator::NotIn);
-    match Network::parse(text) {
-        Some(Ok(network)) if is_membership || network.is_single() => {
-            Ok(Some(Literal::Network(network)))
-        }
-        Some(Ok(_)) => Ok(None),
-        Some(Err(max)) => Err(token.problem(Reason::Prefix { max })),
-        None => Err(token.problem(Reason::Address { text: clip(text) })),
+    match text.parse::<Network>() {
+        Ok(network) if is_membership || network.is_single() => Ok(Some(Literal::Network(network))),
+        Ok(_) => Ok(None),
+        Err(NetworkError::Prefix { max }) => Err(token.problem(Reason::Prefix { max })),
+        Err(NetworkError::Form) => Err(token.problem(Reason::Address { text: clip(text) })),
     }
 }
 
@@ -371,10 +370,10 @@ fn json(token: &Token<'_>, operator: Operator) -> Result<Literal, Problem> {
 fn word_of_json(token: &Token<'_>, word: &str, operator: Operator) -> Result<Literal, Problem> {
     let is_membership = matches!(operator, Operator::In | Operator::NotIn);
     if is_membership {
-        match Network::parse(word) {
-            Some(Ok(network)) => return Ok(Literal::Network(network)),
-            Some(Err(max)) => return Err(token.problem(Reason::Prefix { max })),
-            None => {}
+        match word.parse::<Network>() {
+            Ok(network) => return Ok(Literal::Network(network)),
+            Err(NetworkError::Prefix { max }) => return Err(token.problem(Reason::Prefix { max })),
+            Err(NetworkError::Form) => {}
         }
     }
     let after_digits = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');

@@ -32,7 +32,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn context(now: &str, zone: &str) -> Context<'static> {
-    let zone = parse_zone(zone, &TimeZone::UTC).unwrap();
+    let zone = parse_zone(zone, || TimeZone::UTC).unwrap();
     let since = Some(at("2026-02-01T00:00:00Z"));
     Context { now: at(now), zone, since, marks: Some(&TwoRuns) }
 }

@@ -38,17 +38,17 @@ const SECOND: Field =
     Field { name: "offset second", min: 0, max: 59, one_digit: false, expected: "two digits" };
 
 /// Reads a time zone: `UTC`, `Z`, `+02:00`, `+0200`, `+02`, a name such as `Europe/Berlin`, or
-/// `local`, which stands for the given zone. Upper and lower case are the same.
+/// `local`, which stands for the given zone and alone asks for it. Upper and lower case are the same.
 ///
 /// # Errors
 ///
 /// A name that the time zone database does not have, with the nearest one that it has; an offset
 /// of a day or more.
-pub fn parse_zone(text: &str, local: &TimeZone) -> Result<TimeZone, WhenError> {
+pub fn parse_zone(text: &str, local: impl FnOnce() -> TimeZone) -> Result<TimeZone, WhenError> {
     zone_in(text, local).map_err(|problem| problem.within(text, Subject::Zone))
 }
 
-fn zone_in(text: &str, local: &TimeZone) -> Result<TimeZone, Problem> {
+fn zone_in(text: &str, local: impl FnOnce() -> TimeZone) -> Result<TimeZone, Problem> {
     let mut scanner = Scanner::new(text);
     scanner.spaces();
     if scanner.peek().is_none() {
@@ -59,7 +59,7 @@ fn zone_in(text: &str, local: &TimeZone) -> Result<TimeZone, Problem> {
     } else {
         let start = scanner;
         match name(&mut scanner)? {
-            name if name.eq_ignore_ascii_case("local") => local.clone(),
+            name if name.eq_ignore_ascii_case("local") => local(),
             name => named(name).map_err(|reason| start.problem(reason))?,
         }
     };
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn in_berlin(text: &str) -> Result<TimeZone, WhenError> {
-        parse_zone(text, &TimeZone::get("Europe/Berlin").unwrap())
+        parse_zone(text, || TimeZone::get("Europe/Berlin").unwrap())
     }
 
     #[test]

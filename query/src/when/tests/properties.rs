@@ -128,7 +128,7 @@ proptest! {
             instant.err(),
             interval.err(),
             parse_duration(&text).err(),
-            parse_zone(&text, &TimeZone::UTC).err(),
+            parse_zone(&text, || TimeZone::UTC).err(),
         ];
         for error in errors.into_iter().flatten() {
             prop_assert!(error.column <= text.chars().count());

@@ -50,7 +50,7 @@ pub(in super::super) fn run(
     // What comes late may be of a time before the range.
     let bound = question.range.since.map(|since| format!("timestamp >= '{since}'"));
     let bound = bound.map(|bound| question.expression(&bound)).transpose()?;
-    question.selection.add_expressions(bound.into_iter().collect());
+    bound.into_iter().for_each(|expression| question.selection.add(expression));
 
     if aggregate.grouping(None).borrows(&question.query()) {
         bail!("with -f only what one record tells is counted; {}", aggregate.apart());

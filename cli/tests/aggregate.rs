@@ -378,6 +378,75 @@ fn every_flag_of_numbers_goes_with_several_threads_and_stores() {
     assert!(sum(&twice) >= sum(&once));
 }
 
+/// Where only the end of a response tells how much it was, as with a logger that writes the length
+/// when the body is through: each of these found nothing, and did not say why.
+#[test]
+fn what_only_the_end_of_a_response_tells_is_joined_to_the_response() {
+    let scratch = Scratch::new();
+    let mut text = String::new();
+    for (n, status, bytes) in [(1, 200, 10), (2, 200, 30), (3, 500, 70)] {
+        let id = format!("0000000{n}-1111-4111-8111-111111111111");
+        let mut line = |seq: u32, second: u32, level: &str, rest: &str| {
+            writeln!(
+                text,
+                "{{\"timestamp\":\"2026-02-03T14:00:{second:02}Z\",\"level\":\"{level}\",{rest},\
+                 \"workerId\":1,\"writer\":2,\"seq\":{},\"requestId\":\"{id}\"}}",
+                n * 10 + seq
+            )
+            .unwrap();
+        };
+        let request =
+            "\"type\":\"REQUEST\",\"httpVersion\":\"1.1\",\"method\":\"GET\",\"url\":\"/a\"";
+        line(1, n, "INFO", request);
+        let level = if status == 500 { "ERROR" } else { "INFO" };
+        let error = if status == 500 { ",\"error\":{\"value\":\"no\"}" } else { "" };
+        line(2, n, level, &format!("\"type\":\"RESPONSE\",\"statusCode\":{status}{error}"));
+        line(3, 30, "INFO", &format!("\"type\":\"RESPONSE_FINISHED\",\"bytes\":{bytes}"));
+    }
+    scratch.store("store", &text);
+    let check = |words: &[&str], expected: &[Value]| {
+        let run = scratch.run(&[words, &["-o", "json", "store"]].concat());
+        assert_eq!(json_lines(&run.stdout), expected, "{words:?} {}", run.stderr);
+        assert_eq!(run.stderr, "", "{words:?}");
+    };
+    let of_bytes = ["--quantile", "0,100", "--of", "bytes"];
+    let by = |words: &[&'static str]| [words, &of_bytes].concat();
+    check(
+        &by(&["--by", "status"]),
+        &[
+            json!({"statusCode": 200, "count": 2, "p0": 10, "p100": 30}),
+            json!({"statusCode": 500, "count": 1, "p0": 70, "p100": 70}),
+        ],
+    );
+    check(
+        &by(&["--by", "url,status"]),
+        &[
+            json!({"url": "/a", "statusCode": 200, "count": 2, "p0": 10, "p100": 30}),
+            json!({"url": "/a", "statusCode": 500, "count": 1, "p0": 70, "p100": 70}),
+        ],
+    );
+    // What is counted is the response: it is what the filter is about, and the time is its own.
+    let failed = [json!({"count": 1, "p0": 70, "p100": 70})];
+    check(&by(&["-w", "status >= 500"]), &failed);
+    check(&by(&["-w", "status >= 500", "-U", "2026-02-03T14:00:10Z"]), &failed);
+    let url = [json!({"url": "/a", "count": 1, "p0": 70, "p100": 70})];
+    check(&by(&["--by", "url", "-w", "status >= 500"]), &url);
+
+    let told = |words: &[&str], expected: &str| {
+        let run = scratch.run(&[words, &["store"]].concat());
+        assert_eq!((run.stdout.as_str(), run.code), ("", 1), "{words:?}");
+        assert!(run.stderr.contains(expected), "{words:?} {}", run.stderr);
+    };
+    told(
+        &["--by", "status", "--quantile", "50"],
+        "none of 3 matching records has durationMs; --of names another number",
+    );
+    told(
+        &by(&["--by", "status", "-t", "RESPONSE_FINISHED"]),
+        "no kind of record asked for has statusCode and bytes at once",
+    );
+}
+
 /// `logq ingest` with an open pipe.
 struct Writer {
     child: Child,

@@ -27,7 +27,7 @@ use crate::select::{Receiver, Selection};
 use crate::source::{Given, Source};
 use crate::stream::{Received, Selected, receive};
 use crate::summary::{self, Summary};
-use crate::tally::{self, Field, Grouping, Groups, Join, Joined, Tally};
+use crate::tally::{self, Field, Grouping, Groups, Join, Joined, LateNumbers, Tally};
 use crate::timeline::{Timeline, times};
 use crate::visit::{self, Glimpse, VisitDepth, Visitor};
 use crate::wanted::Wanted;
@@ -293,6 +293,11 @@ impl Snapshot {
     /// one before it, up to ten minutes earlier, whether that is in the range and matches or not. A
     /// record whose REQUEST is nowhere counts without. That decodes all records of the types involved.
     ///
+    /// Where RESPONSEs are counted but not their RESPONSE_FINISHED, such as bytes by status, one that
+    /// does not have the number that is measured takes that of its RESPONSE_FINISHED: the next one
+    /// of its request, up to ten minutes later, whether that is in the range and matches or not. The
+    /// records are decoded only if there are such RESPONSEs.
+    ///
     /// # Errors
     ///
     /// As [`Self::scan`].
@@ -311,7 +316,12 @@ impl Snapshot {
         let mut query = query.clone();
         let types = query.filter.types.bits() & grouping.types().bits();
         query.filter.types = TypeSet::from_bits(types);
-        self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))
+        let (groups, report) =
+            self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))?;
+        match Joined::late(&query, grouping).filter(|_| groups.numberless() > 0) {
+            Some(joined) => self.group_joined(&query, &joined),
+            None => Ok((groups, report)),
+        }
     }
 
     /// Counts records in groups by what other records of their requests tell.
@@ -322,11 +332,24 @@ impl Snapshot {
     ) -> Result<(Groups, Report), ReadError> {
         let asked = self.asked(query);
         let mut join = Join::new(joined);
-        let events = |rows: &Rows<'_>| joined.events(rows, &asked);
-        let mut report = self.scan(&joined.reading(&asked), events, |events| {
+        let reading = joined.reading(&asked);
+        let fold = |events| {
             join.fold(events);
             ControlFlow::Continue(())
-        })?;
+        };
+        let mut report = if joined.is_in_spine(&asked) {
+            self.selected(
+                &reading,
+                Depth::Spine,
+                |decoder, slice, selection, findings, sink| {
+                    let mut late = LateNumbers::new(joined, &asked, slice, sink);
+                    decoder.select(slice, selection, findings, &mut late)
+                },
+                fold,
+            )?
+        } else {
+            self.scan(&reading, |rows: &Rows<'_>| joined.events(rows, &asked), fold)?
+        };
         let groups = join.finish();
         report.statistics.records = groups.records();
         Ok((groups, report))

@@ -27,6 +27,7 @@ mod grouping;
 mod groups;
 mod joined;
 mod key;
+mod late;
 mod sketch;
 mod slices;
 
@@ -35,6 +36,7 @@ pub use self::grouping::{Dimension, Grouping};
 pub(crate) use self::groups::Limits;
 pub use self::groups::{Group, Groups};
 pub(crate) use self::joined::{Join, Joined};
+pub(crate) use self::late::LateNumbers;
 pub use self::sketch::Sketch;
 pub(crate) use self::slices::group;
 

@@ -6,7 +6,7 @@ use logq_format::{Level, Origin, RecordType, SpineRow, Timestamp, TypeSet};
 use logq_query::{FieldPath, FieldValue, Known};
 
 use super::groups::{Groups, Limits};
-use super::joined::Joined;
+use super::joined::{Joined, possible};
 use super::key::encode;
 use crate::query::Query;
 use crate::rows::Row;
@@ -68,11 +68,13 @@ impl Grouping<'_> {
         Joined::of(query, self).is_some()
     }
 
-    /// Whether there is a type whose records can have all the fields.
-    pub fn is_of_one_type(&self) -> bool {
+    /// Whether there is a type whose records can have all the fields, among those of which records can
+    /// match `query` at all.
+    pub fn is_of_one_type(&self, query: &Query<'_>) -> bool {
         let fields = self.by.iter().map(|dimension| &dimension.field).chain(self.measure);
-        let types = fields.fold(TypeSet::ALL.bits(), |types, field| types & field.types().bits());
-        types != 0
+        let possible = possible(&query.filter).bits();
+        let types = fields.fold(possible, |types, field| types & field.types().bits());
+        types != 0 || possible == 0
     }
 
     /// Whether it is by status and nothing else, which columns of statuses tell at once.
@@ -184,7 +186,7 @@ impl<'g> Classifier<'g> {
             None => None,
             Some(field) => match facts.value(field).and_then(|value| value.as_f64()) {
                 Some(number) if number.is_finite() => Some(number),
-                _ => return,
+                _ => return self.groups.pass_over(count),
             },
         };
         if !self.find_key(time, facts) {

@@ -58,6 +58,7 @@ pub struct Groups {
     /// The records beyond the limits, by stretch of time.
     others: BTreeMap<Option<Timestamp>, Cell>,
     records: u64,
+    numberless: u64,
     limits: Limits,
     bytes: usize,
 }
@@ -121,6 +122,7 @@ impl Groups {
             cells: Vec::new(),
             others: BTreeMap::new(),
             records: 0,
+            numberless: 0,
             limits,
             bytes: 0,
         }
@@ -136,6 +138,7 @@ impl Groups {
     /// Adds the records of others, which were grouped in the same way.
     pub fn absorb(&mut self, other: Self) {
         self.records += other.records;
+        self.numberless += other.numberless;
         let mut cells = other.cells;
         let mut keys: Vec<_> = other.index.into_iter().collect();
         // In the order in which the groups began, so that the same ones find room each time.
@@ -153,6 +156,12 @@ impl Groups {
     /// How many records were counted.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// How many records were not counted as they do not have the number that is measured, though
+    /// records of their type can have it.
+    pub fn numberless(&self) -> u64 {
+        self.numberless
     }
 
     /// How many groups there are.
@@ -233,6 +242,11 @@ impl Groups {
         if let Some(cell) = self.cells.get_mut(place) {
             cell.add(count, number);
         }
+    }
+
+    /// Passes over records without the number that is measured.
+    pub(super) fn pass_over(&mut self, count: u64) {
+        self.numberless += count;
     }
 
     /// Adds one record to the group with this key, as far as there is room for it.

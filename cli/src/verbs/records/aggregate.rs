@@ -18,7 +18,7 @@ use clap::builder::RangedU64ValueParser;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Buckets, BucketsError, Width};
-use logq_reader::{Coverage, Grouping, Groups, Sketch};
+use logq_reader::{Coverage, Grouping, Groups, Query, Sketch};
 
 use self::answered::Answered;
 use self::columns::{By, Quantiles};
@@ -177,7 +177,27 @@ impl Aggregate {
     fn apart(&self) -> String {
         let measure = self.quantiles.as_ref().map(|quantiles| quantiles.of.to_string());
         let names: Vec<_> = self.by.names.iter().cloned().chain(measure).collect();
-        format!("no kind of record has {} at once", names.join(" and "))
+        format!("no kind of record asked for has {} at once", names.join(" and "))
+    }
+
+    /// Why nothing was counted, if that is for the fields that were asked for.
+    fn why_empty(
+        &self,
+        query: &Query<'_>,
+        grouping: &Grouping<'_>,
+        groups: &Groups,
+    ) -> Option<String> {
+        let measure = grouping.measure.map(ToString::to_string);
+        match (groups.numberless(), measure) {
+            _ if !grouping.is_of_one_type(query) && !grouping.borrows(query) => Some(self.apart()),
+            (1.., Some(measure)) => {
+                let count = groups.numberless();
+                Some(format!(
+                    "none of {count} matching records has {measure}; --of names another number"
+                ))
+            }
+            _ => None,
+        }
     }
 
     /// No records so far.
@@ -234,8 +254,9 @@ pub(super) fn print(
     }
     let grouping = aggregate.grouping(buckets.as_ref());
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
-    if groups.is_empty() && !grouping.is_of_one_type() && !grouping.borrows(&query) {
-        eprintln!("logq: {}", aggregate.apart());
+    let why = Some(&groups).filter(|groups| groups.is_empty());
+    if let Some(why) = why.and_then(|groups| aggregate.why_empty(&query, &grouping, groups)) {
+        eprintln!("logq: {why}");
     }
     let known = Known::new(coverage, &question.finality);
     let answered = Answered::new(aggregate, &groups, buckets.as_ref(), known);

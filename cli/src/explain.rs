@@ -81,7 +81,17 @@ fn lines(report: &Report, stages: &Stages) -> Vec<String> {
         (counts.pruned_by_request, "request"),
         (counts.pruned_by_text, "text"),
     ];
-    let sum: u64 = pruned.iter().map(|(count, _)| count).sum();
+    let sum = counts.blocks_pruned();
+    let others = [
+        (counts.told_by_header, "told by their headers"),
+        (counts.blocks_decoded(), "decoded"),
+        (counts.blocks_damaged, "damaged"),
+    ];
+    let others: String = others
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
     let by: Vec<_> = pruned
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -93,7 +103,7 @@ fn lines(report: &Report, stages: &Stages) -> Vec<String> {
     let decode = Duration::from_micros(counts.decode_us).saturating_sub(render);
     vec![
         format!("segments {}, of which {} were looked into", counts.segments, counts.segments_read),
-        format!("blocks {}, of which {sum} were pruned{by}", counts.blocks),
+        format!("blocks {}, of which {sum} were pruned{by}{others}", counts.blocks),
         format!("read {} bytes", counts.bytes_read),
         format!(
             "decoded {} spines and {} bodies, {} bytes",

@@ -170,7 +170,8 @@ impl Range {
     }
 
     /// Whether the store's records cover the interval: none of it lies before the first record or
-    /// after what is final. A beginning or an end that is not named is that of what there is.
+    /// after what is final. A beginning or an end that is not named is that of what there is, so that
+    /// an interval without an end must begin before that.
     pub(crate) fn is_covered(&self, coverage: &Coverage, finality: &Finality) -> bool {
         let begins = match (self.since, coverage.first) {
             (Some(since), Some(first)) => since >= first,
@@ -178,7 +179,11 @@ impl Range {
             (None, first) => first.is_none_or(|first| self.until.is_none_or(|until| until > first)),
         };
         let end = finality.end(coverage);
-        let ends = self.until.is_none_or(|until| end.is_some_and(|end| until <= end));
+        let ends = match (self.since, self.until) {
+            (_, Some(until)) => end.is_some_and(|end| until <= end),
+            (Some(since), None) => end.is_none_or(|end| since <= end),
+            (None, None) => true,
+        };
         begins && ends
     }
 }

@@ -148,7 +148,8 @@ impl Catalogue {
         is_sorted.then(|| Self { stamp: (nanoseconds > 0).then_some(stamp), entries })
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The bytes that [`Self::decode`] reads.
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEADER_LEN];
         self.entries.iter().for_each(|entry| entry.encode(&mut bytes));
         let mut header = MAGIC.to_vec();

@@ -24,6 +24,7 @@
 
 mod access_log;
 mod byte_range;
+mod catalogue;
 mod expression;
 mod node_logs;
 mod sections;
@@ -31,6 +32,7 @@ mod segment;
 
 pub use access_log::{access_log, alert_rule};
 pub use byte_range::byte_range;
+pub use catalogue::catalogue;
 pub use expression::expression;
 pub use node_logs::node_logs;
 pub use sections::{agreement, records};
@@ -40,12 +42,13 @@ pub use segment::{block, file_header, resync};
 pub type Target = fn(&[u8]);
 
 /// All targets by the names of their seed folders and binaries.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("access_log", access_log),
     ("agreement", agreement),
     ("alert_rule", alert_rule),
     ("block", block),
     ("byte_range", byte_range),
+    ("catalogue", catalogue),
     ("expression", expression),
     ("file_header", file_header),
     ("node_logs", node_logs),

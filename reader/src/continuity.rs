@@ -48,6 +48,14 @@ impl Continuity {
         self.add(Run { start, end, min: header.min, max: header.max, is_sure })
     }
 
+    /// Begins behind a block, as if everything before it had been seen.
+    pub(crate) fn begin(&mut self, header: &BlockHeader) {
+        if self.runs.last().is_none_or(|run| run.end <= sequences(header).end) {
+            self.runs.clear();
+        }
+        self.insert(header);
+    }
+
     /// Notes that at the time `to` the next number was `next` or, as rosters may lag behind, a higher
     /// one; everything numbered so or higher has the time `floor` or a later one.
     pub(crate) fn expect(&mut self, next: u64, floor: Timestamp, to: Timestamp) {

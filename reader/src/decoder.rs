@@ -172,7 +172,7 @@ impl<'s> Decoder<'s, '_> {
         if self.wanted.admits_body(&raw) {
             return Ok(Some(raw));
         }
-        block.prune(&mut findings.statistics.pruned_by_text);
+        block.prune_by_text(&mut findings.statistics);
         Ok(None)
     }
 
@@ -228,13 +228,14 @@ impl<'s> Decoder<'s, '_> {
         if let Some(requests) = self.wanted.requests() {
             stored.check_front()?;
             if !stored.request_ids().any(|id| requests.binary_search(&id).is_ok()) {
-                block.prune(&mut findings.statistics.pruned_by_request);
+                block.prune_by_request(&mut findings.statistics);
                 return Ok(None);
             }
         }
         workspace.turn_to(block.segment, self.segments, self.workspaces)?;
         let raw = stored.spine(&mut workspace.decompressor)?;
         findings.statistics.spines_decoded += 1;
+        block.decode(&mut findings.statistics);
         findings.statistics.bytes_decoded += raw.len() as u64;
         let ids = Cell::new(stored.request_ids().collect());
         Ok(Some(Front { header, ids, raw, bytes }))
@@ -270,6 +271,7 @@ impl<'s> Decoder<'s, '_> {
             Failure::Source(cause) => self.gap(block, cause),
             Failure::Read(error) => return Err(error),
         };
+        block.damage(&mut findings.statistics);
         findings.gaps.extend(gap);
         Ok(())
     }

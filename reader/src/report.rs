@@ -182,6 +182,13 @@ pub struct Statistics {
     pub pruned_by_request: u64,
     /// Of the rest, those whose text rules them out.
     pub pruned_by_text: u64,
+    /// Of the rest, those of which the header told everything.
+    pub told_by_header: u64,
+    /// Of the rest, those of which nothing could be used; see the gaps.
+    pub blocks_damaged: u64,
+    /// Those that were decoded, each once, and of these those that their text ruled out then.
+    pub(crate) begun: u64,
+    pub(crate) ruled_out_late: u64,
     /// Spines decompressed; a block at the border of two slices counts for both.
     pub spines_decoded: u64,
     /// Bodies decompressed; a block at the border of two slices counts for both.
@@ -200,6 +207,26 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// The blocks that were ruled out, for whatever reason.
+    pub fn blocks_pruned(&self) -> u64 {
+        self.pruned_by_time
+            + self.pruned_by_level
+            + self.pruned_by_type
+            + self.pruned_by_worker
+            + self.pruned_by_expression
+            + self.pruned_by_request
+            + self.pruned_by_text
+    }
+
+    /// The blocks that were decoded and not ruled out by their text then, each counted once.
+    ///
+    /// An answer that is not cut short by a limit has [`blocks`](Self::blocks) = `blocks_pruned` +
+    /// [`told_by_header`](Self::told_by_header) + `blocks_decoded` +
+    /// [`blocks_damaged`](Self::blocks_damaged).
+    pub fn blocks_decoded(&self) -> u64 {
+        self.begun.saturating_sub(self.ruled_out_late)
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.segments += other.segments;
         self.segments_read += other.segments_read;
@@ -211,6 +238,10 @@ impl Statistics {
         self.pruned_by_expression += other.pruned_by_expression;
         self.pruned_by_request += other.pruned_by_request;
         self.pruned_by_text += other.pruned_by_text;
+        self.told_by_header += other.told_by_header;
+        self.blocks_damaged += other.blocks_damaged;
+        self.begun += other.begun;
+        self.ruled_out_late += other.ruled_out_late;
         self.spines_decoded += other.spines_decoded;
         self.bodies_decoded += other.bodies_decoded;
         self.bytes_read += other.bytes_read;

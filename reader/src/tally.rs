@@ -139,7 +139,9 @@ fn count_slice(
             || is_about_others
         {
             rows.push(index);
-        } else if !is_whole || !count_by_header(block, by, &mut counts) {
+        } else if is_whole && count_by_header(block, by, &mut counts) {
+            block.tell_by_header(&mut findings.statistics);
+        } else {
             spines.push(index);
         }
     }

@@ -3,12 +3,13 @@
 //! A place on the timeline is the time in microseconds, negated for descending order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use logq_format::{BlockHeader, LevelSet, Timestamp, TypeSet, WorkerId};
 
 use crate::hop::Hopped;
 use crate::query::{Order, Query};
+use crate::report::Statistics;
 
 /// The direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +113,8 @@ pub(crate) struct BlockRef {
     pub(crate) bound: u8,
     /// What the bound excludes is looked at all the same, since other blocks may repeat it.
     pub(crate) is_shadow: bool,
-    /// Whether it has been counted as ruled out: the slices that it has a part in share this.
-    pub(crate) is_pruned: Arc<AtomicBool>,
+    /// What became of it so far: the slices that it has a part in share this.
+    pub(crate) fate: Arc<AtomicU8>,
 }
 
 impl BlockRef {
@@ -138,14 +139,67 @@ impl BlockRef {
             is_sparse: header.flags.contains(logq_format::BlockFlags::SPARSE),
             bound: 0,
             is_shadow: false,
-            is_pruned: Arc::default(),
+            fate: Arc::default(),
         }
     }
 
-    /// Counts it as ruled out, once, unless it has never been counted as considered.
-    pub(crate) fn prune(&self, count: &mut u64) {
-        if !self.is_shadow && !self.is_pruned.swap(true, Ordering::Relaxed) {
-            *count += 1;
+    /// Counts it as ruled out by its text, once, also if that took decoding its spine.
+    pub(crate) fn prune_by_text(&self, statistics: &mut Statistics) {
+        match self.turn_to(Fate::Pruned) {
+            Some(Fate::Decoded) => {
+                statistics.ruled_out_late += 1;
+                statistics.pruned_by_text += 1;
+            }
+            Some(Fate::Considered) => statistics.pruned_by_text += 1,
+            _ => {}
         }
     }
+
+    /// Counts it as ruled out by its requests, once.
+    pub(crate) fn prune_by_request(&self, statistics: &mut Statistics) {
+        statistics.pruned_by_request += self.begin(Fate::Pruned);
+    }
+
+    /// Counts it as one that was decoded, once.
+    pub(crate) fn decode(&self, statistics: &mut Statistics) {
+        statistics.begun += self.begin(Fate::Decoded);
+    }
+
+    /// Counts it as one of which the header told everything, once.
+    pub(crate) fn tell_by_header(&self, statistics: &mut Statistics) {
+        statistics.told_by_header += self.begin(Fate::Told);
+    }
+
+    /// Counts it as damaged, once, if nothing of it could be used.
+    pub(crate) fn damage(&self, statistics: &mut Statistics) {
+        statistics.blocks_damaged += self.begin(Fate::Damaged);
+    }
+
+    /// Gives it a first fate; answers 1 if it had none, and 0 if it has never been counted as
+    /// considered.
+    fn begin(&self, fate: Fate) -> u64 {
+        let (none, fate) = (Fate::Considered as u8, fate as u8);
+        let relaxed = Ordering::Relaxed;
+        let is_first =
+            !self.is_shadow && self.fate.compare_exchange(none, fate, relaxed, relaxed).is_ok();
+        u64::from(is_first)
+    }
+
+    /// Gives it another fate; answers the one before, unless it does not count.
+    fn turn_to(&self, fate: Fate) -> Option<Fate> {
+        let before = (!self.is_shadow).then(|| self.fate.swap(fate as u8, Ordering::Relaxed))?;
+        let known = [Fate::Considered, Fate::Pruned, Fate::Decoded, Fate::Told, Fate::Damaged];
+        known.into_iter().find(|known| *known as u8 == before)
+    }
+}
+
+/// What became of a block whose header was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Fate {
+    Considered,
+    Pruned,
+    Decoded,
+    Told,
+    Damaged,
 }

@@ -39,9 +39,10 @@ impl Account {
         &mut self.report.statistics
     }
 
-    /// Notes the last block of a writer before the first that is counted.
+    /// Notes the last block of a writer in a segment before the first that is counted. Of several
+    /// segments the last one counts: between them nobody has looked.
     pub(super) fn begin(&mut self, store: usize, header: &BlockHeader) {
-        self.writer(store, header.origin).insert(header);
+        self.writer(store, header.origin).begin(header);
     }
 
     /// Notes a block.

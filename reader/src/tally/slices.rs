@@ -100,6 +100,7 @@ impl Work<'_, '_, '_> {
         }
         self.classifier.add(first, &facts, block.records.into());
         findings.statistics.records += u64::from(block.records);
+        block.tell_by_header(&mut findings.statistics);
         true
     }
 

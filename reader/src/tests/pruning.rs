@@ -2,12 +2,16 @@
 
 use std::ops::ControlFlow;
 
+use fastrand::Rng;
 use logq_format::{RequestId, Timestamp, WriterId};
+use logq_query::FieldPath;
+use logq_testkit::naive::NaiveStore;
+use logq_testkit::question::Question;
 
 use super::cluster::{Troubles, cluster};
-use super::equivalence::{in_memory, lines};
+use super::equivalence::{in_memory, lines, query};
 use super::expression::{expression, store};
-use crate::{Filter, Order, Query, Report, Row, Rows, Snapshot};
+use crate::{Dimension, Field, Filter, Grouping, Order, Query, Report, Row, Rows, Snapshot};
 
 fn line_of(row: &Row<'_>) -> Vec<u8> {
     let mut line = Vec::new();
@@ -128,4 +132,78 @@ fn a_block_is_counted_as_ruled_out_once() {
         }
     }
     assert!(blocks > 100);
+}
+
+/// `--explain` accounts for every block that it says it has considered: each is ruled out for one
+/// reason, told by its header, decoded, or damaged.
+#[test]
+fn blocks_that_were_considered_are_pruned_or_told_or_decoded_or_damaged() {
+    let mut seen = [0_u64; 11];
+    for seed in 0..120 {
+        let troubles = match seed % 3 {
+            0 => Troubles::default(),
+            1 => Troubles { twice: true, sparse: true, ..Troubles::default() },
+            _ => Troubles { torn: true, missing: true, ..Troubles::default() },
+        };
+        let mut segments = cluster(seed, troubles);
+        let mut rng = Rng::with_seed(seed ^ 0xB10C);
+        // Bytes that are wrong wherever they are: headers are read, but not all that is behind them.
+        for (_, bytes) in segments.iter_mut().filter(|_| seed % 4 == 3) {
+            let at = rng.usize(bytes.len() / 2..bytes.len());
+            bytes[at] ^= 0x55;
+        }
+        let store = in_memory(&segments);
+        let known = NaiveStore::read(&segments).records;
+        for round in 0..8 {
+            let mut query = query(&mut rng, &known);
+            query.limit = None;
+            let samples: Vec<_> = (0..6).filter_map(|_| rng.choice(&known)).collect();
+            let samples: Vec<&str> = samples.iter().map(|known| known.line.as_str()).collect();
+            let question = Question::random(&mut rng, &samples).to_string();
+            let question = rng.bool().then(|| expression(&question));
+            query.filter.expression = question.as_ref();
+            if rng.u8(..4) == 0 {
+                let ids: Vec<_> = (0..3).map(|n| RequestId::from_bytes([n; 16])).collect();
+                query.filter.requests = Some(ids);
+            }
+            let digit = rng.u8(b'0'..=b'9');
+            let body = move |body: &[u8]| body.windows(2).any(|pair| pair == [digit, digit]);
+            let has_pair = |row: &Row<'_>| body(&line_of(row));
+            if rng.u8(..3) == 0 {
+                query.filter.body = Some(&body);
+                query.filter.predicate = Some(&has_pair);
+            }
+            let by = [Dimension::from(FieldPath::parse("type").unwrap())];
+            let grouping = Grouping { by: &by, edges: None, measure: None };
+            let reports = [
+                lines(&store, &query).1,
+                store.count(&query).unwrap().1,
+                store.tally(&query, Field::StatusCode).unwrap().1,
+                store.group(&query, &grouping).unwrap().1,
+                store.requests(&query, |_| ControlFlow::Continue(())).unwrap(),
+            ];
+            for (which, report) in reports.into_iter().enumerate() {
+                let s = report.statistics;
+                let fates = [
+                    s.pruned_by_time,
+                    s.pruned_by_level,
+                    s.pruned_by_type,
+                    s.pruned_by_worker,
+                    s.pruned_by_expression,
+                    s.pruned_by_request,
+                    s.pruned_by_text,
+                    s.told_by_header,
+                    s.blocks_decoded(),
+                    s.blocks_damaged,
+                ];
+                let sum: u64 = fates.iter().sum();
+                assert_eq!(sum, s.blocks, "seed {seed}, round {round}, {which}: {s:?}, {query:?}");
+                assert!(s.segments_read <= s.segments, "{s:?}");
+                let looked_into = s.segments - s.segments_read;
+                let all = fates.into_iter().chain([looked_into]);
+                seen.iter_mut().zip(all).for_each(|(seen, count)| *seen += count);
+            }
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }

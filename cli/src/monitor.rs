@@ -14,6 +14,7 @@
 //! What is said goes to each [`sink`], which [`Session::new`] opens; further kinds of sources are
 //! opened in [`Session::open`].
 
+mod archive;
 mod deliver;
 mod exec;
 mod file;
@@ -522,5 +523,5 @@ fn main_sink(
 }
 
 fn is_archive(path: &Path) -> bool {
-    !matches!(once::Once::archive(path), Ok(None))
+    !matches!(archive::Archive::open(path), Ok(None))
 }

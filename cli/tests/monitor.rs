@@ -198,9 +198,33 @@ fn lists_show_what_is_most_frequent() {
 fn lines_late_by_more_than_the_lateness_are_told() {
     let log: String = [0, 30, 20, 31].map(|second| line(second, "/a", 200, 1)).concat();
     let run = replay(&format!("{HEADER}\n{log}"), &[]);
-    assert!(run.stderr.contains("1 lines came after their second was closed"), "{run:?}");
+    assert!(run.stderr.contains("1 line came after its second was closed"), "{run:?}");
     let run = replay(&format!("{HEADER}\n{log}"), &["--lateness", "20"]);
     assert_eq!(run.stderr, "");
+}
+
+/// Lines of other decades were counted, but nobody could tell which ones.
+#[test]
+fn lines_whose_time_cannot_be_are_counted_and_shown() {
+    let mut log = sample();
+    let lines = log.lines().count();
+    for time in [0, 3_029_279_460_u64, 3_029_279_560] {
+        log += &format!("\"10.0.0.2\",\"-\",\"-\",{time},\"GET /a HTTP/1.0\",200,1\n");
+    }
+    log += &line(40, "/a", 200, 1);
+    let run = replay(&log, &[]);
+    assert!(run.stdout.contains("n=1 "), "{run:?}");
+    let expected = format!(
+        "logq: 1 line was older than anything that is remembered, and not counted\n\
+         logq:   a.csv, line {}: 1970-01-01T00:00:00Z\n\
+         logq: 2 lines had a time far ahead of all others, and were not counted\n\
+         logq:   a.csv, line {}: 2065-12-29T02:31:00Z\n\
+         logq:   a.csv, line {}: 2065-12-29T02:32:40Z\n",
+        lines + 1,
+        lines + 2,
+        lines + 3
+    );
+    assert_eq!(run.stderr, expected);
 }
 
 #[test]
@@ -508,7 +532,7 @@ fn lines_longer_than_the_limit_are_skipped_and_counted() {
     let log = format!("{HEADER}\n{}{long}{}", line(0, "/a", 200, 1), line(2, "/b", 200, 1));
     assert_eq!(replay(&log, &[]).stderr, "");
     let run = replay(&log, &["--line-limit", "1024"]);
-    assert!(run.stderr.contains("1 lines skipped: longer than the limit"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 line skipped: longer than the limit"), "{}", run.stderr);
     assert!(run.stderr.contains("a.csv, line 3, column 1025: \"10.0.0.2\""), "{}", run.stderr);
     assert!(run.stdout.contains("n=2 "), "{run:?}");
 }

@@ -147,7 +147,7 @@ fn a_log_is_shown_as_it_grows_until_a_key_ends_it() {
     let (code, text) = stage.end();
     assert_eq!(code, 0);
     let (_, after) = text.rsplit_once("\u{1b}[?1049l").unwrap();
-    assert!(after.contains("1 lines skipped"), "the report is told afterwards: {after:?}");
+    assert!(after.contains("1 line skipped"), "the report is told afterwards: {after:?}");
     assert!(after.contains("later.log: there is no such file"), "and what waited: {after:?}");
     assert!(!text.contains("\u{1b}]0;evil"));
 }

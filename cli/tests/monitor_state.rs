@@ -287,3 +287,36 @@ fn replays_that_are_ended_anywhere_say_what_one_run_says() {
         }
     }
 }
+
+/// An archive was read by every run, also if its lines had been read before they were compressed.
+#[test]
+fn archives_are_read_once_whoever_compressed_them_when() {
+    let scratch = Scratch::new();
+    let requests = || -> u64 {
+        let arguments = ["monitor", "--no-follow", "-o", "json", "--state", "state", "a.csv*"];
+        let run = scratch.run(&arguments);
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        let end: Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+        end["requests"].as_u64().unwrap()
+    };
+    let lines = |seconds: std::ops::Range<u64>| -> String {
+        seconds.map(|second| line(second, 0, 200)).collect()
+    };
+    append(&scratch, "a.csv", &format!("{HEADER}{}", lines(0..100)));
+    assert_eq!(requests(), 100);
+    // Nobody watches while it is written on, rotated and compressed.
+    append(&scratch, "a.csv", &lines(100..120));
+    let text = fs::read(scratch.path("a.csv")).unwrap();
+    let archive = File::create(scratch.path("a.csv.1.gz")).unwrap();
+    let mut archive = flate2::write::GzEncoder::new(archive, flate2::Compression::fast());
+    archive.write_all(&text).unwrap();
+    archive.finish().unwrap();
+    fs::remove_file(scratch.path("a.csv")).unwrap();
+    append(&scratch, "a.csv", &format!("{HEADER}{}", lines(120..150)));
+    assert_eq!(requests(), 50);
+    assert_eq!(requests(), 0);
+    // A short one, which begins as the log does.
+    let archive = zstd::encode_all(format!("{HEADER}{}", line(200, 0, 200)).as_bytes(), 1).unwrap();
+    scratch.write("a.csv.2.zst", archive);
+    assert_eq!((requests(), requests()), (1, 0));
+}

@@ -49,8 +49,8 @@ pub(crate) struct Source {
     watermark: Option<i64>,
     /// The watermark after the first line.
     start: Option<i64>,
-    /// Lines in a row that are far from the others, all on one side.
-    pub(crate) parked: Vec<Hit<'static>>,
+    /// Lines in a row that are far from the others, all on one side, with their numbers.
+    pub(crate) parked: Vec<(u64, Hit<'static>)>,
     pub(crate) standing: Option<Standing>,
     /// Whether a jump into the past was told since the last line in range.
     pub(crate) has_told_jump: bool,
@@ -218,7 +218,7 @@ impl Source {
             newest: self.newest,
             watermark: self.watermark,
             start: self.start,
-            parked: self.parked.iter().map(SavedHit::of).collect(),
+            parked: self.parked.iter().map(|(line, hit)| SavedHit::of(*line, hit)).collect(),
             are_ahead: self.standing == Some(Standing::Future),
             has_told_jump: self.has_told_jump,
             bad_before: self.bad_before,

@@ -232,13 +232,13 @@ impl Input {
         match parser.parse(text) {
             Ok(Parsed::Nothing) => Ok(()),
             Ok(Parsed::Hit(hit)) => {
-                monitor.hit(self.source, &hit);
+                monitor.hit(self.source, self.line, &hit);
                 self.sample(None)
             }
             Ok(Parsed::HitAfterBroken(hit, broken)) => {
                 let error = ParseError { reason: Reason::OpenQuote, at: 0 };
                 let failed = self.fail(error, &broken, monitor);
-                monitor.hit(self.source, &hit);
+                monitor.hit(self.source, self.line, &hit);
                 failed.and(self.sample(None))
             }
             Err(error) => self.fail(error, text, monitor),
@@ -341,7 +341,7 @@ impl Input {
         let before = self.line;
         for item in &batch.items {
             match item {
-                Item::Hit(hit) => monitor.hit(self.source, hit),
+                Item::Hit(line, hit) => monitor.hit(self.source, before + line, hit),
                 Item::Bad { line, error, excerpt } => {
                     self.line = before + line;
                     self.bad(*error, excerpt, monitor);
@@ -376,7 +376,7 @@ pub struct Batch<'p> {
 
 #[derive(Debug)]
 enum Item<'p> {
-    Hit(Hit<'p>),
+    Hit(u64, Hit<'p>),
     Bad { line: u64, error: ParseError, excerpt: Cow<'p, [u8]> },
 }
 
@@ -408,10 +408,10 @@ impl<'p> Task<'p> {
         };
         match self.parser.parse(text) {
             Ok(Parsed::Nothing) => {}
-            Ok(Parsed::Hit(hit)) => items.push(Item::Hit(hit)),
+            Ok(Parsed::Hit(hit)) => items.push(Item::Hit(line, hit)),
             Ok(Parsed::HitAfterBroken(hit, broken)) => {
                 let broken = Cow::Owned(broken.into_vec());
-                items.extend([bad(Reason::OpenQuote, 0, broken), Item::Hit(hit)]);
+                items.extend([bad(Reason::OpenQuote, 0, broken), Item::Hit(line, hit)]);
             }
             Err(error) => items.push(bad(error.reason, error.at, Cow::Borrowed(text))),
         }

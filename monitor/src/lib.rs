@@ -115,7 +115,7 @@ pub use self::options::{Align, Limits, Lists, Options};
 pub use self::output::{Output, Point, Transition};
 pub use self::parse::detect::{Explanation, FailedLine};
 pub use self::parse::{Format, LineParser, ParseError, Parsed, Reason, Template, TemplateError};
-pub use self::report::{BadLine, BadLines, EXAMPLES, Example, Report};
+pub use self::report::{BadLine, BadLines, EXAMPLES, Example, Report, Stray};
 pub use self::rule::{Measure, Rule, RuleError, Side};
 pub use self::sketch::Sketch;
 pub use self::top::{TopEntry, TopList};

@@ -112,10 +112,10 @@ impl Monitor {
         self.clock.behind()
     }
 
-    /// Counts a hit of a source.
-    pub fn hit(&mut self, source: SourceId, hit: &Hit<'_>) {
+    /// Counts a hit of a source, which the line with this number told of.
+    pub fn hit(&mut self, source: SourceId, line: u64, hit: &Hit<'_>) {
         self.report.lines += 1;
-        self.sort_in(source, hit);
+        self.sort_in(source, line, hit);
     }
 
     /// Counts a line of a source that is no hit, in the interval of the newest line before it.
@@ -200,21 +200,21 @@ impl Monitor {
         (self.clock.newest(), self.next)
     }
 
-    fn sort_in(&mut self, source: SourceId, hit: &Hit<'_>) {
+    fn sort_in(&mut self, source: SourceId, line: u64, hit: &Hit<'_>) {
         let Some(state) = self.clock.source(source) else { return };
         let standing = self.clock.standing(state, hit.second());
         let has_parked = state.standing.is_some() || state.has_told_jump;
         if standing != Standing::InRange {
-            return self.park(source, standing, hit);
+            return self.park(source, standing, line, hit);
         }
         if has_parked {
             self.give_up_parked(source);
         }
-        self.take(source, hit);
+        self.take(source, line, hit);
     }
 
     /// Counts a hit whose time is taken.
-    fn take(&mut self, source: SourceId, hit: &Hit<'_>) {
+    fn take(&mut self, source: SourceId, line: u64, hit: &Hit<'_>) {
         let second = hit.second();
         let has_moved = self.clock.advance(source, second);
         let Some(state) = self.clock.source_mut(source) else { return };
@@ -229,7 +229,9 @@ impl Monitor {
         let watermark = self.clock.watermark_of(source);
         let Some(open) = watermark.max(self.next) else { return };
         if second <= open - self.reach_s {
-            self.report.too_late += 1;
+            if let Some(source) = self.clock.source(source) {
+                self.report.add_stray(Standing::Past, &source.name, line, second);
+            }
         } else {
             self.count(Place { second, open }, hit);
         }

@@ -243,7 +243,8 @@ pub fn list(name: &str, list: &TopList) -> Vec<String> {
 pub fn report(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for bad in report.bad() {
-        lines.push(format!("{} lines skipped: {}", bad.count, bad.reason));
+        let noun = if bad.count == 1 { "line" } else { "lines" };
+        lines.push(format!("{} {noun} skipped: {}", bad.count, bad.reason));
         for example in &bad.examples {
             let source = escape::text(example.source.as_bytes());
             let (line, column) = (example.line, example.at + 1);
@@ -251,17 +252,55 @@ pub fn report(report: &Report) -> Vec<String> {
             lines.push(format!("  {source}, line {line}, column {column}: {excerpt}"));
         }
     }
-    for (count, what) in [
-        (report.counts.unanswered, "requests were given up without a response"),
-        (report.counts.orphans, "responses came without their requests"),
-        (report.late, "lines came after their second was closed"),
-        (report.too_late, "lines were older than anything that is remembered, and not counted"),
-        (report.quarantined, "lines had a time far ahead of all others, and were not counted"),
-        (report.left_behind, "times a source was left behind by the others"),
+    let counts = &report.counts;
+    for (count, one, many, strays) in [
+        (
+            counts.unanswered,
+            "request was given up without a response",
+            "requests were given up without a response",
+            &[][..],
+        ),
+        (
+            counts.orphans,
+            "response came without its request",
+            "responses came without their requests",
+            &[],
+        ),
+        (
+            report.late,
+            "line came after its second was closed",
+            "lines came after their second was closed",
+            &[],
+        ),
+        (
+            report.too_late,
+            "line was older than anything that is remembered, and not counted",
+            "lines were older than anything that is remembered, and not counted",
+            report.first_too_late(),
+        ),
+        (
+            report.quarantined,
+            "line had a time far ahead of all others, and was not counted",
+            "lines had a time far ahead of all others, and were not counted",
+            report.first_quarantined(),
+        ),
+        (
+            report.left_behind,
+            "time a source was left behind by the others",
+            "times a source was left behind by the others",
+            &[],
+        ),
     ] {
-        if count > 0 {
-            lines.push(format!("{count} {what}"));
+        match count {
+            0 => continue,
+            1 => lines.push(format!("1 {one}")),
+            _ => lines.push(format!("{count} {many}")),
         }
+        let shown = strays.iter().filter(|stray| stray.line > 0);
+        lines.extend(shown.map(|stray| {
+            let (source, line) = (escape::text(stray.source.as_bytes()), stray.line);
+            format!("  {source}, line {line}: {}", time(stray.second, Style::FULL))
+        }));
     }
     lines
 }
@@ -387,7 +426,7 @@ mod tests {
         }
         let shown = report(&numbers);
         assert_eq!(shown.len(), 2 + 1 + 5 + 1);
-        assert_eq!(shown[0], "1 lines skipped: longer than the limit for lines");
+        assert_eq!(shown[0], "1 line skipped: longer than the limit for lines");
         assert_eq!(shown[1], "  a.log, line 4, column 4: x\\u{1b}y");
         assert!(shown[2].starts_with("8 lines skipped: not a time"));
         assert_eq!(shown[8], "7 lines came after their second was closed");

@@ -1,6 +1,7 @@
 //! What a run has seen in all, and what was wrong with it.
 
 use crate::bucket::Counts;
+use crate::clock::Standing;
 use crate::parse::Reason;
 use crate::sketch::Sketch;
 
@@ -39,6 +40,19 @@ pub struct Report {
     pub left_behind: u64,
     /// Bad lines, by reason.
     bad: Vec<BadLines>,
+    /// The first of the lines that were too late, and of those that were quarantined.
+    strays: [Vec<Stray>; 2],
+}
+
+/// A line that was not counted for its time alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The source's name.
+    pub source: String,
+    /// Its number in its file, from 1.
+    pub line: u64,
+    /// Its second.
+    pub second: i64,
 }
 
 /// The bad lines of one reason.
@@ -74,6 +88,31 @@ impl Report {
     /// How many bad lines there were.
     pub fn bad_count(&self) -> u64 {
         self.bad.iter().map(|bad| bad.count).sum()
+    }
+
+    /// The first of the lines that were older than all that is remembered.
+    pub fn first_too_late(&self) -> &[Stray] {
+        let [too_late, _] = &self.strays;
+        too_late
+    }
+
+    /// The first of the lines whose time was far ahead and not confirmed.
+    pub fn first_quarantined(&self) -> &[Stray] {
+        let [_, quarantined] = &self.strays;
+        quarantined
+    }
+
+    /// Counts a line that is too far behind, or ahead.
+    pub(crate) fn add_stray(&mut self, standing: Standing, source: &str, line: u64, second: i64) {
+        let [too_late, quarantined] = &mut self.strays;
+        let (count, first) = match standing {
+            Standing::Future => (&mut self.quarantined, quarantined),
+            Standing::Past | Standing::InRange => (&mut self.too_late, too_late),
+        };
+        *count += 1;
+        if first.len() < EXAMPLES {
+            first.push(Stray { source: source.to_owned(), line, second });
+        }
     }
 
     pub(crate) fn add_bad(&mut self, source: &str, line: &BadLine<'_>) {

@@ -38,6 +38,8 @@ impl<'de> Deserialize<'de> for Name {
 /// A request that waits for others to confirm its time, or for its response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SavedHit {
+    #[serde(default)]
+    line: u64,
     time_us: i64,
     target: SavedTarget,
     client: Name,
@@ -58,8 +60,9 @@ pub(crate) enum SavedTarget {
 }
 
 impl SavedHit {
-    pub(crate) fn of(hit: &Hit<'_>) -> Self {
+    pub(crate) fn of(line: u64, hit: &Hit<'_>) -> Self {
         Self {
+            line,
             time_us: hit.time.as_micros(),
             target: SavedTarget::of(&hit.target),
             client: Name::from(&*hit.client),
@@ -69,15 +72,17 @@ impl SavedHit {
         }
     }
 
-    pub(crate) fn hit(self) -> Hit<'static> {
-        Hit {
+    /// The hit, with the number of its line.
+    pub(crate) fn hit(self) -> (u64, Hit<'static>) {
+        let hit = Hit {
             time: Timestamp::from_micros(self.time_us),
             target: self.target.target(),
             client: Cow::Owned(self.client.0),
             status: self.status,
             bytes: self.bytes,
             latency_us: self.latency_us,
-        }
+        };
+        (self.line, hit)
     }
 }
 

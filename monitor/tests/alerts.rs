@@ -28,7 +28,7 @@ fn hits(monitor: &mut Monitor, source: SourceId, second: i64, count: u64, status
             bytes: 100,
             latency_us: Some(2_000),
         };
-        monitor.hit(source, &hit);
+        monitor.hit(source, 1, &hit);
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The first bytes by which a file is recognised.
-const HEAD_BYTES: usize = 1_024;
+pub(super) const HEAD_BYTES: usize = 1_024;
 
 /// Which file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,12 @@ impl Mark {
     pub(super) fn fits(&self, file: &File) -> bool {
         let mut head = vec![0; self.head_bytes.min(HEAD_BYTES)];
         file.read_exact_at(&mut head, 0).is_ok() && crc32c::crc32c(&head) == self.head_crc32c
+    }
+
+    /// Whether these are the first bytes of the file, as far as the mark tells.
+    pub(super) fn fits_head(&self, head: &[u8]) -> bool {
+        let head = head.get(..self.head_bytes);
+        head.is_some_and(|head| crc32c::crc32c(head) == self.head_crc32c)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which files were read, and how far: so that none is read twice under whatever name, and so that a
 //! later run goes on where this one ended, also with what it had no time to deliver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use super::file::{Identity, Mark, OpenError, OpenFile};
 /// Files that are remembered; those that were closed first are forgotten first.
 const ENTRIES_MAX: usize = 10_000;
 
+/// Files that are remembered although their inodes are used again.
+const FORMER_MAX: usize = 100;
+
 /// The version of the state file.
 const VERSION: u32 = 2;
 
@@ -28,6 +31,8 @@ pub(super) struct Ledger {
     identity: String,
     /// By device and inode.
     entries: BTreeMap<(u64, u64), Entry>,
+    /// Those whose inode another file has by now; archives may hold what was in them.
+    former: VecDeque<Entry>,
     /// Counts openings.
     turn: u64,
     /// Stores, by the names they were opened by.
@@ -86,6 +91,7 @@ impl Default for Ledger {
         Self {
             identity: identity(),
             entries: BTreeMap::new(),
+            former: VecDeque::new(),
             turn: 0,
             stores: BTreeMap::new(),
             left: BTreeMap::new(),
@@ -112,13 +118,14 @@ impl Ledger {
     pub(super) fn admit(&mut self, path: &Path) -> Result<Admitted, OpenError> {
         let mut file = OpenFile::open(path)?;
         let known = self.entry(file.identity).map(|entry| (entry.is_open, entry.mark));
-        match known {
+        let is_same = match known {
             Some((true, _)) => return Ok(Admitted::IsOpen),
             // If it is not the same, an inode is used again, or the file was truncated.
-            Some((false, mark)) => {
-                file.resume(&mark);
-            }
-            None => {}
+            Some((false, mark)) => file.resume(&mark),
+            None => false,
+        };
+        if !is_same {
+            self.retire(file.identity);
         }
         self.turn += 1;
         let entry = Entry {
@@ -202,6 +209,24 @@ impl Ledger {
         marks.filter(|mark| mark.is_telling()).any(|mark| mark.fits(file))
     }
 
+    /// How much was read of what an archive holds, which begins with `head`: of the archive itself, or
+    /// of the text that it was made of.
+    pub(super) fn known_of_archive(&self, archive: Identity, head: &[u8]) -> u64 {
+        let is_same = |entry: &&Entry| entry.identity == archive || entry.mark.is_telling();
+        let entries = self.entries.values().chain(&self.former).filter(is_same);
+        let known = entries.filter(|entry| entry.mark.fits_head(head));
+        known.map(|entry| entry.mark.offset).max().unwrap_or(0)
+    }
+
+    /// Notes how much of what an archive holds was read.
+    pub(super) fn note_archive(&mut self, path: &Path, identity: Identity, mark: Mark) {
+        self.turn += 1;
+        let entry =
+            Entry { path: path.to_owned(), identity, mark, is_open: false, turn: self.turn };
+        self.entries.insert(key(identity), entry);
+        self.forget_oldest();
+    }
+
     /// The file that a path led to when it was last opened, if it is not open.
     pub(super) fn last_of(&self, path: &Path) -> Option<Identity> {
         let entries = self.entries.values().filter(|entry| entry.path == path && !entry.is_open);
@@ -210,6 +235,15 @@ impl Ledger {
 
     fn entry(&self, identity: Identity) -> Option<&Entry> {
         self.entries.get(&key(identity)).filter(|entry| entry.identity == identity)
+    }
+
+    /// What has the place of this file belongs to another one.
+    fn retire(&mut self, identity: Identity) {
+        let before = self.entries.remove(&key(identity));
+        self.former.extend(before.filter(|entry| entry.mark.is_telling()));
+        if self.former.len() > FORMER_MAX {
+            self.former.pop_front();
+        }
     }
 
     fn forget_oldest(&mut self) {
@@ -251,6 +285,7 @@ impl Ledger {
         for entry in state.files {
             ledger.turn += 1;
             let entry = Entry { turn: ledger.turn, ..entry };
+            ledger.retire(entry.identity);
             ledger.entries.insert(key(entry.identity), entry);
         }
         Ok((ledger, Some(state.monitor)))
@@ -263,7 +298,8 @@ impl Ledger {
     ///
     /// It cannot be written; the old one is as it was.
     pub(super) fn save(&self, path: &Path, monitor: &Saved) -> anyhow::Result<()> {
-        let mut files: Vec<Entry> = self.entries.values().cloned().collect();
+        let files = self.entries.values().chain(&self.former);
+        let mut files: Vec<Entry> = files.cloned().collect();
         files.sort_by_key(|entry| entry.turn);
         let state = State {
             version: VERSION,

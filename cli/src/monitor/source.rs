@@ -10,6 +10,7 @@ use logq_monitor::{
 use logq_reader::{Notification, Wake};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use super::archive::Archive;
 use super::file::{Grown, OpenError, OpenFile};
 use super::from::Begin;
 use super::ledger::Ledger;
@@ -100,8 +101,14 @@ impl Source {
         if records::is_store(&path) {
             return Self::open_store(path, name, options, desk).map(Some);
         }
-        if let Some(archive) = Once::archive(&path)? {
-            return Ok(Some(Self::new(path, name, options, Kind::Once(archive), desk)));
+        if let Some(mut archive) = Archive::open(&path)? {
+            let columns =
+                archive.skip_known(&desk.ledger).map(|head| header(head, &options).to_vec());
+            let kind = Kind::Once(Once::Archive(Box::new(archive)));
+            let mut source = Self::new(path, name, options, kind, desk);
+            // Nothing but a header: no line can fail.
+            let _ = source.input.push(&columns.unwrap_or_default(), &mut desk.monitor);
+            return Ok(Some(source));
         }
         let mut tail = Tail::begin(&path, desk.follows, &mut desk.ledger)?;
         if tail.is_empty() && path.exists() {
@@ -347,12 +354,13 @@ impl Source {
     /// Notes how far it was read and counted.
     pub(super) fn note(&self, ledger: &mut Ledger) {
         match &self.kind {
-            Kind::Tail(_) if self.input.has_unread() => return,
+            Kind::Tail(_) | Kind::Once(_) if self.input.has_unread() => return,
             Kind::Tail(tail) => tail.note(ledger),
             Kind::Records(records) => {
                 ledger.note_store(&self.path, &records.place(), records.save());
             }
-            Kind::Once(_) => {}
+            Kind::Once(Once::Archive(archive)) => archive.note(ledger),
+            Kind::Once(Once::Stdin) => {}
         }
         self.late.iter().for_each(|late| ledger.note(&late.file));
     }

@@ -16,14 +16,14 @@ const CONFIRM_S: i64 = 60;
 
 impl Monitor {
     /// Keeps a line that is far from the others.
-    pub(super) fn park(&mut self, source: SourceId, standing: Standing, hit: &Hit<'_>) {
+    pub(super) fn park(&mut self, source: SourceId, standing: Standing, line: u64, hit: &Hit<'_>) {
         let before = self.clock.source(source).and_then(|state| state.standing);
         if before.is_some_and(|before| before != standing) {
             self.give_up_parked(source);
         }
         let Some(state) = self.clock.source_mut(source) else { return };
         state.standing = Some(standing);
-        state.parked.push(hit.detach());
+        state.parked.push((line, hit.detach()));
         let (count, limits) = (state.parked.len(), &self.options.limits);
         if standing == Standing::Future && count >= limits.confirm_lines {
             self.confirm(source);
@@ -35,12 +35,10 @@ impl Monitor {
     /// The parked lines of a source were wrong.
     pub(super) fn give_up_parked(&mut self, source: SourceId) {
         let Some(state) = self.clock.source_mut(source) else { return };
-        let count = u64::try_from(state.parked.len()).unwrap_or(u64::MAX);
-        state.parked.clear();
         state.has_told_jump = false;
-        match state.standing.take() {
-            Some(Standing::Future) => self.report.quarantined += count,
-            _ => self.report.too_late += count,
+        let standing = state.standing.take().unwrap_or(Standing::Past);
+        for (line, hit) in state.parked.drain(..) {
+            self.report.add_stray(standing, &state.name, line, hit.second());
         }
     }
 
@@ -50,12 +48,12 @@ impl Monitor {
         let Some(state) = self.clock.source_mut(source) else { return };
         if confirm_one_another(&state.parked, lateness_s) {
             state.standing = None;
-            for hit in std::mem::take(&mut state.parked) {
-                self.take(source, &hit);
+            for (line, hit) in std::mem::take(&mut state.parked) {
+                self.take(source, line, &hit);
             }
         } else {
-            state.parked.remove(0);
-            self.report.quarantined += 1;
+            let (line, hit) = state.parked.remove(0);
+            self.report.add_stray(Standing::Future, &state.name, line, hit.second());
         }
     }
 
@@ -67,13 +65,13 @@ impl Monitor {
             if state.standing != Some(Standing::Future) {
                 continue;
             }
-            let is_due = |hit: &mut Hit<'static>| hit.second() <= to;
-            let due: Vec<Hit<'static>> = state.parked.extract_if(.., is_due).collect();
+            let is_due = |(_, hit): &mut (u64, Hit<'static>)| hit.second() <= to;
+            let due: Vec<(u64, Hit<'static>)> = state.parked.extract_if(.., is_due).collect();
             if state.parked.is_empty() {
                 state.standing = None;
             }
-            for hit in due {
-                self.take(SourceId(index), &hit);
+            for (line, hit) in due {
+                self.take(SourceId(index), line, &hit);
             }
         }
     }
@@ -83,7 +81,7 @@ impl Monitor {
         let is_alone = self.clock.sources.len() == 1;
         let Some(state) = self.clock.source_mut(source) else { return };
         let (Some(from), Some(first)) = (state.newest, state.parked.first()) else { return };
-        let to = first.second();
+        let to = first.1.second();
         if !is_alone {
             let is_new = !state.has_told_jump;
             self.give_up_parked(source);
@@ -99,8 +97,8 @@ impl Monitor {
         state.standing = None;
         self.begin_anew(source);
         self.outputs.push_back(Output::JumpedBack { from, to, is_followed: true });
-        for hit in parked {
-            self.sort_in(source, &hit);
+        for (line, hit) in parked {
+            self.sort_in(source, line, &hit);
         }
     }
 
@@ -117,10 +115,10 @@ impl Monitor {
 }
 
 /// Whether parked lines are near to one another, or in order as after a gap.
-fn confirm_one_another(parked: &[Hit<'_>], lateness_s: i64) -> bool {
-    let Some(first) = parked.first().map(Hit::second) else { return false };
-    let are_near = parked.iter().all(|hit| (hit.second() - first).abs() <= CONFIRM_S);
-    let are_in_order =
-        parked.is_sorted_by(|before, after| after.second() >= before.second() - lateness_s);
+fn confirm_one_another(parked: &[(u64, Hit<'_>)], lateness_s: i64) -> bool {
+    let seconds = || parked.iter().map(|(_, hit)| hit.second());
+    let Some(first) = seconds().next() else { return false };
+    let are_near = seconds().all(|second| (second - first).abs() <= CONFIRM_S);
+    let are_in_order = seconds().is_sorted_by(|before, after| *after >= before - lateness_s);
     are_near || are_in_order
 }

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::client::{Answer, get, send};
+use crate::client::{Answer, Writing, get, send};
 use crate::schema::mismatch;
-use crate::support::{Server, Serving, shop};
+use crate::support::{Server, Serving, shop, wait_until};
 
 /// The methods of operations.
 const METHODS: [&str; 4] = ["put", "patch", "get", "delete"];
@@ -49,6 +49,9 @@ fn judge(document: &Value, operation: &Value, answer: &mut Answer, what: &str) {
     let status = answer.status.to_string();
     let described = &operation["responses"][&status];
     assert!(described.is_object(), "{what}: {status} is not described");
+    if answer.status < 400 {
+        judge_headers(described, answer, what);
+    }
     let kind = answer.header("content-type").unwrap_or_default().to_owned();
     let (body, _) = answer.rest();
     let body = String::from_utf8_lossy(&body);
@@ -67,6 +70,18 @@ fn judge(document: &Value, operation: &Value, answer: &mut Answer, what: &str) {
         let value: Value = serde_json::from_str(text).unwrap();
         if let Some(mismatch) = mismatch(document, schema, &value) {
             panic!("{what}: {mismatch}\n{value}");
+        }
+    }
+}
+
+/// Headers of our own are all described.
+fn judge_headers(described: &Value, answer: &Answer, what: &str) {
+    let headers = described["headers"].as_object();
+    for (name, value) in &answer.headers {
+        if name.to_ascii_lowercase().starts_with("logq-") {
+            let mut names = headers.into_iter().flat_map(|headers| headers.keys());
+            let is_described = names.any(|described| described.eq_ignore_ascii_case(name));
+            assert!(is_described, "{what}: {name}: {value} is not described");
         }
     }
 }
@@ -181,6 +196,46 @@ fn the_methods_that_are_allowed_are_those_that_are_described() {
             assert_eq!(is_allowed, item[method].is_object(), "{method} {path}: {allowed:?}");
         }
     }
+}
+
+/// The answers that no example brings about, since they need a stream that grows or whose writer was lost.
+#[test]
+fn a_stream_on_its_way_answers_as_it_is_described() {
+    let store = shop(10);
+    let server = Serving::store("shop", store.path()).start();
+    let document = described(&server);
+    let operations = &document["paths"]["/v1/streams/{stream}"];
+    let check = |method: &str, query: &str, headers: &[(&str, &str)], body: &[u8], status| {
+        let address = if method == "GET" { server.address } else { server.put };
+        let target = format!("/v1/streams/build{query}");
+        let mut answer = send(address, method, &target, headers, body);
+        let what = format!("{method} {target} {headers:?}");
+        assert_eq!(answer.status, status, "{what}");
+        judge(&document, &operations[method.to_lowercase()], &mut answer, &what);
+    };
+    let is = |name: &str, value: Value| {
+        wait_until(&format!("{name} {value}"), || {
+            let streams = server.json("/v1/streams");
+            streams["streams"].as_array().unwrap().iter().any(|stream| stream[name] == value)
+        });
+    };
+    let mut writer = Writing::put(server.put, "/v1/streams/build");
+    writer.write(b"0123456789");
+    is("length", 10.into());
+    check("GET", "?follow=0", &[], b"", 200);
+    check("GET", "", &[("Range", "bytes=2-5")], b"", 206);
+    check("GET", "?follow=0", &[("Range", "bytes=10-")], b"", 416);
+    check("GET", "?offset=4", &[], b"", 200);
+    check("GET", "?offset=10&wait=0", &[], b"", 204);
+    writer.break_off();
+    is("state", "interrupted".into());
+    check("PATCH", "", &[("Logq-Offset", "9")], b"x", 416);
+    check("PATCH", "", &[("Logq-Offset", "10"), ("Logq-More", "1")], b"x", 204);
+    check("PATCH", "", &[("Logq-Offset", "11")], b"y", 204);
+    let whole = server.get("/v1/streams/build");
+    let tag = whole.header("etag").unwrap();
+    check("GET", "", &[("If-None-Match", tag)], b"", 304);
+    check("DELETE", "", &[], b"", 204);
 }
 
 /// Values that a switch takes are all described, and no others are taken.

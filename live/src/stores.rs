@@ -211,8 +211,9 @@ impl Stores {
             Err(problem) => return Err(problem),
         };
         let held = asked.follow.then(|| self.following.hold());
+        let version = head.version;
         let (head_sender, head) = oneshot::channel();
-        let (sender, body) = channel();
+        let (sender, body) = channel(version);
         tokio::task::spawn_blocking(move || {
             let (_permit, _held) = (permit, held);
             match asked.follow {

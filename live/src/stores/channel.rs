@@ -8,16 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use http_body::Frame;
 use tokio::sync::mpsc;
 
 use crate::body::{Body, BodyError};
 
-/// Pieces that wait for the client, and how large they are at most. With the one in its hands, that is
-/// what an answer holds, however large it is.
+/// Pieces that wait for the client. With the one in its hands, that is what an answer holds, however large
+/// it is.
 const PIECES: usize = 4;
+
+/// How large pieces are at most.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// How large they are over HTTP/2: one frame. HTTP/2 keeps several pieces of each stream, and a client
+/// may stop reading a hundred of them.
+const FRAME_BYTES: usize = 16 << 10;
 
 /// Says that nobody reads the answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,7 @@ pub(super) struct Gone;
 /// The end for whoever makes the answer. It may block in every call.
 pub(super) struct Sender {
     pieces: mpsc::Sender<Result<Frame<Bytes>, BodyError>>,
+    piece_bytes: usize,
     stop: Stop,
 }
 
@@ -59,12 +66,13 @@ impl Drop for StopGuard {
     }
 }
 
-/// A channel, and the body that is its other end.
-pub(super) fn channel() -> (Sender, Body) {
+/// A channel, and the body that is its other end, for a client that speaks `version`.
+pub(super) fn channel(version: Version) -> (Sender, Body) {
+    let piece_bytes = if version >= Version::HTTP_2 { FRAME_BYTES } else { PIECE_BYTES };
     let (pieces, receiver) = mpsc::channel(PIECES);
     let stop = Stop::default();
     let body = Body::stream(Receiving { receiver, _guard: stop.guard() });
-    (Sender { pieces, stop }, body)
+    (Sender { pieces, piece_bytes, stop }, body)
 }
 
 impl Sender {
@@ -81,7 +89,7 @@ impl Sender {
     pub(super) fn send(&self, bytes: impl Into<Bytes>) -> Result<(), Gone> {
         let mut bytes = bytes.into();
         while !bytes.is_empty() {
-            let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+            let piece = bytes.split_to(bytes.len().min(self.piece_bytes));
             self.pieces.blocking_send(Ok(Frame::data(piece))).map_err(|_| Gone)?;
         }
         Ok(())
@@ -107,21 +115,22 @@ pub(super) struct Writing<'s> {
 
 impl<'s> Writing<'s> {
     pub(super) fn new(sender: &'s Sender) -> Self {
-        Self { sender, buffer: Vec::with_capacity(PIECE_BYTES) }
+        Self { sender, buffer: Vec::with_capacity(sender.piece_bytes) }
     }
 }
 
 impl Write for Writing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PIECE_BYTES {
+        if self.buffer.len() >= self.sender.piece_bytes {
             self.flush()?;
         }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let bytes = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE_BYTES));
+        let bytes =
+            std::mem::replace(&mut self.buffer, Vec::with_capacity(self.sender.piece_bytes));
         self.sender.send(bytes).map_err(|Gone| io::ErrorKind::BrokenPipe.into())
     }
 }
@@ -152,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_come_in_order_and_the_sender_waits_for_the_reader() {
-        let (sender, body) = channel();
+        let (sender, body) = channel(Version::HTTP_11);
         let text: Vec<u8> = (0..PIECE_BYTES * 9).map(|n| n.to_le_bytes()[0]).collect();
         let sent = text.clone();
         let work = tokio::task::spawn_blocking(move || {
@@ -167,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_ends_when_the_body_is_dropped() {
-        let (sender, body) = channel();
+        let (sender, body) = channel(Version::HTTP_11);
         let work = tokio::task::spawn_blocking(move || {
             while sender.send(vec![0; PIECE_BYTES]).is_ok() {}
             sender.is_closed()
@@ -178,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_breaks_the_body_off() {
-        let (sender, body) = channel();
+        let (sender, body) = channel(Version::HTTP_11);
         let work = tokio::task::spawn_blocking(move || {
             sender.send("half").unwrap();
             sender.fail(BodyError::ShuttingDown);

@@ -1,11 +1,18 @@
 //! Questions about stores: formats, words, places, refusals, and who pays for a slow client.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use logq_reader::{Query, Snapshot};
 use logq_writer::{LoggerOptions, MasterLogger};
 use serde_json::Value;
 
 use crate::client::{Ended, ask, connect, get};
-use crate::support::{Serving, shop};
+use crate::support::{Server, Serving, shop};
 
 const RECORDS: &str = "/v1/stores/shop/records";
 
@@ -315,6 +322,64 @@ fn work_ends_when_the_client_leaves() {
     std::io::Write::write_all(&mut idle, request.as_bytes()).unwrap();
     drop(idle);
     assert_eq!(server.lines(&format!("{RECORDS}?format=json&limit=3")).len(), 3);
+}
+
+/// A client may ask several questions over one connection and take nothing of any answer. What is kept for
+/// it is little, whatever the format.
+#[test]
+fn answers_that_nobody_takes_hold_little() {
+    const QUESTIONS: u64 = 6;
+    let store = shop(60_000);
+    let server = Serving::store("shop", store.path()).start();
+    for format in ["json", "sse", "blocks"] {
+        let before = sent_bytes(&server);
+        let held = block_on(async {
+            let mut client = h2_client(server.address).await;
+            let mut stalled = Vec::new();
+            for _ in 0..QUESTIONS {
+                let path = format!("http://localhost{RECORDS}?format={format}");
+                let request = hyper::Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+                let response = client.send_request(request).await.unwrap();
+                assert_eq!(response.status(), 200);
+                stalled.push(response);
+            }
+            let mut last = 0;
+            loop {
+                let sent = sent_bytes(&server) - before;
+                if sent == last && sent >= QUESTIONS {
+                    return sent;
+                }
+                last = sent;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+        assert!(held <= QUESTIONS * (96 << 10), "{format}: {} bytes each", held / QUESTIONS);
+    }
+}
+
+/// A connection whose streams have room for one byte each.
+async fn h2_client(address: SocketAddr) -> SendRequest<Empty<Bytes>> {
+    let connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut narrow = Builder::new(TokioExecutor::new());
+    narrow.initial_stream_window_size(1);
+    let (client, running) = narrow.handshake(TokioIo::new(connection)).await.unwrap();
+    tokio::spawn(running);
+    client
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bounded = async { tokio::time::timeout(Duration::from_secs(60), work).await };
+    runtime.block_on(bounded).expect("in time")
+}
+
+/// Bytes that left the bodies of answers for connections, whether or not a client has taken them.
+fn sent_bytes(server: &Server) -> u64 {
+    let metrics = server.metrics();
+    let mut lines = metrics.lines();
+    let sent = lines.find_map(|line| line.strip_prefix("logq_sent_bytes_total "));
+    // It is counted from the moment on at which the server runs.
+    sent.map_or(0, |sent| sent.parse().unwrap())
 }
 
 #[test]

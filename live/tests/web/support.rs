@@ -78,6 +78,11 @@ impl Server {
         self.running.handle.shutdown();
     }
 
+    /// What `/metrics` would say.
+    pub(crate) fn metrics(&self) -> String {
+        self.running.metrics.render()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         get(self.address, path, &[])
     }

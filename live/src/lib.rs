@@ -34,7 +34,8 @@
 //! | reset, or make the server reset; flood with continuations | HTTP/2's limits, set here and not left to defaults | `h2`: `rapid_resets_...`, `resets_that_...`, `headers_that_...` |
 //! | flood with pings and settings | answers that are not taken stall as any others | `h2`: `floods_of_control_frames_...` |
 //! | connect again and again | caps by address, by token, and on all: 503, or for an EventSource a 200 that asks it to wait | `http1`: `connections_are_limited_...`; `auth`: `requests_are_limited_...` |
-//! | stop reading a hundred streams of one HTTP/2 connection | pieces of a frame's size, and a limit on what waits to be sent | `http2.rs`: `streams_that_nobody_takes_...` |
+//! | stop reading a hundred streams of one HTTP/2 connection | pieces of a frame's size, and a limit on what waits to be sent | `http2.rs`: `streams_that_nobody_takes_...`; `web/stores.rs`: `answers_that_nobody_takes_...` |
+//! | read in such numbers that a writer would wait for them | threads that stand back while a writer is in a hurry | `threads`: `a_writer_has_...`; `streams::haste` |
 //! | ask for ten thousand ranges | the second one ends the parsing: 416 | `names`: `ranges_that_ask_...`; `range` |
 //! | ask for `..`, for links, for files of ours | names are looked up in a table, never joined to a path | `names`: `no_name_leads_...`; `streams::directory` |
 //! | use TRACE, CONNECT, POST or words of their own | 405; OPTIONS has no body | `http1`: `only_known_methods_...` |

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::conn::caps::{Caps, Place};
 use crate::conn::connection::{self, Builders, Shared};
 use crate::conn::front::{Counters, Front, Origin};
+use crate::conn::home::Home;
 use crate::conn::socket;
 use crate::cors::Cors;
 use crate::error::ServeError;
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::options::{Listen, ServerOptions};
 use crate::service::Service;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
-use crate::threads::ReaderThreads;
+use crate::threads::{Rank, Ranks, ReaderThreads};
 use crate::tls::Tls;
 use crate::tokens::Tokens;
 
@@ -54,8 +55,8 @@ struct Control {
 }
 
 impl Server {
-    /// Reads certificate and tokens and listens. Must be called within a tokio runtime: it serves the
-    /// addresses of writers ([`Side::Put`]), while those of readers are served by threads of their own,
+    /// Reads certificate and tokens and listens. Must be called within a tokio runtime: it serves writers
+    /// and the addresses that are theirs ([`Side::Put`]), while readers are served by threads of their own,
     /// which stand back for it.
     ///
     /// # Errors
@@ -69,10 +70,9 @@ impl Server {
         for listen in &options.listen {
             check_protection(listen, &options, &tokens)?;
         }
-        let readers = ReaderThreads::start().map_err(ServeError::Threads)?;
-        let writers = Handle::current();
+        let readers = ReaderThreads::start(Handle::current()).map_err(ServeError::Threads)?;
         let bound = options.listen.iter().map(|listen| {
-            let _inside = serving(listen.side, &writers, &readers).enter();
+            let _inside = readers.ranks().of(rank(listen.side)).enter();
             bind(listen)
         });
         let listeners = bound.collect::<Result<Vec<_>, _>>()?;
@@ -133,9 +133,10 @@ impl Server {
                 caps: caps.clone(),
                 cut: cuts.clone(),
                 open: open.clone(),
+                ranks: self.readers.ranks().clone(),
                 listen,
             };
-            serving(listen.side, &Handle::current(), &self.readers).spawn(accept.run(listener));
+            self.readers.ranks().of(rank(listen.side)).spawn(accept.run(listener));
         }
         drop((open, shared));
         self.shutdown.requested().await;
@@ -169,11 +170,11 @@ fn check_protection(
     if open { Err(ServeError::OpenBind { address: listen.address, missing }) } else { Ok(()) }
 }
 
-/// What serves the connections of a side.
-fn serving<'a>(side: Side, writers: &'a Handle, readers: &'a ReaderThreads) -> &'a Handle {
+/// Whose threads accept the connections of a side.
+const fn rank(side: Side) -> Rank {
     match side {
-        Side::Put => writers,
-        Side::Get => readers.handle(),
+        Side::Put => Rank::Writers,
+        Side::Get => Rank::Readers,
     }
 }
 
@@ -261,6 +262,7 @@ struct Accept {
     cut: Shutdown,
     /// Lives as long as anything that must end before the server does.
     open: mpsc::Sender<()>,
+    ranks: Ranks,
     listen: Listen,
 }
 
@@ -295,7 +297,7 @@ impl Accept {
         let loopback = self.listen.address.ip().to_canonical().is_loopback();
         let origin = Origin { peer, loopback, served: place.is_served() };
         let (shared, cut, open) = (self.shared.clone(), self.cut.clone(), self.open.clone());
-        tokio::spawn(async move {
+        Home::new(self.ranks.clone(), self.listen.side).run(async move {
             let _held = (place, open, counters.connections_open.hold());
             tokio::select! {
                 () = connection::serve(shared, stream, origin) => {}

@@ -58,6 +58,7 @@ use crate::metrics::{Counter, Gauge, Metrics};
 use crate::problem::Problem;
 use crate::service::{Answering, Service};
 use crate::shutdown::Shutdown;
+use crate::threads::{in_background, start_in_background};
 
 /// What is served, and how much at once.
 #[derive(Clone, Debug)]
@@ -214,13 +215,14 @@ impl Stores {
         let version = head.version;
         let (head_sender, head) = oneshot::channel();
         let (sender, body) = channel(version);
-        tokio::task::spawn_blocking(move || {
+        start_in_background(move || {
             let (_permit, _held) = (permit, held);
             match asked.follow {
                 true => follow::send(asked, head_sender, sender),
                 false => records::send(asked, head_sender, sender),
             }
-        });
+        })
+        .map_err(|_| broken())?;
         let head = head.await.map_err(|_| broken())?.map_err(|refusal| self.told(refusal))?;
         Ok(response(&head, format, body))
     }
@@ -276,11 +278,11 @@ async fn aside<T: Send + 'static>(
     let permit = turn(permits).await?;
     let stop = Stop::default();
     let _guard = stop.guard();
-    let done = tokio::task::spawn_blocking(move || {
+    let done = in_background(move || {
         let _permit = permit;
         work(&stop)
     });
-    done.await.map_err(|_| broken())
+    done.await.ok_or_else(broken)
 }
 
 /// A panic in the work is a bug of ours, told as such.

@@ -8,6 +8,8 @@
 //!
 //! A reader is an offset. One that keeps up is handed the chunks that the writer stored last, without
 //! a copy; one that lags behind reads the file. Nobody waits for a reader, and nothing is queued for one.
+//! One that lags behind a writer in a hurry is not even told of more, but looks for itself when a processor
+//! has nothing else to do, and takes no lock that a writer takes.
 //!
 //! | what happens | what is kept |
 //! |---|---|
@@ -20,7 +22,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is answered | `routes` (`/v1/streams`), `legacy` (`/log`), `reading`, `writing`, `headers` |
-//! | how bytes go out and come in | `sending`, `events`, `reader`; `receiving`, `writer` |
+//! | how bytes go out and come in | `sending`, `events`, `reader`; `receiving`, `writer`, `haste` |
 //! | what a stream is | `stream`, `ring`, `table` |
 //! | what is on disk, and what is left of it after a crash | `directory`, `record`, `recovery`, `digest`, `blocking` |
 
@@ -28,6 +30,7 @@ mod blocking;
 mod digest;
 mod directory;
 mod events;
+mod haste;
 mod headers;
 mod legacy;
 mod reader;

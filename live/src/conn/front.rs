@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use super::activity::InFlight;
 use super::credential::{self, Verdict};
+use super::home::Reason;
 use super::watched::{Entry, Impatient, Watched};
 use crate::auth::Grant;
 use crate::body::Body;
@@ -84,6 +85,7 @@ impl Front {
             Ok(Some(Admitted { grant, lease })) => {
                 entry.token_id.clone_from(&grant.token_id);
                 let body = self.patient(incoming);
+                let _writing = writes(&head.method).then(Reason::writing);
                 let shutdown = self.shutdown.clone();
                 let request = Request { head, body, peer: origin.peer, grant, shutdown };
                 (self.serve(request, lease.as_ref()).await, lease)
@@ -237,6 +239,11 @@ impl Front {
             cut: None,
         }
     }
+}
+
+/// Whether a request brings bytes that are stored.
+fn writes(method: &Method) -> bool {
+    matches!(*method, Method::PUT | Method::PATCH)
 }
 
 /// What of a request matters for its answer's last touches.

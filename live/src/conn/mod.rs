@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  accept: caps -> connection: TLS, timers -> guard -> hyper -> front: host, CORS, tokens -> Service
-//!                     socket: stall, linger     head                watched: bodies on their way back
+//!          home       socket: stall, linger     head                watched: bodies on their way back
 //! ```
 
 pub(crate) mod activity;
@@ -12,6 +12,7 @@ mod credential;
 pub(crate) mod front;
 mod guard;
 mod head;
+pub(crate) mod home;
 pub(crate) mod socket;
 mod streams;
 mod watched;

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
 
+use super::home;
 use crate::options::Timers;
+use crate::threads::Rank;
 
 /// Bytes of a request that are read and forgotten after its answer.
 const LINGER_BYTES_MAX: usize = 4 << 20;
@@ -52,26 +54,33 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Arc<TcpStream>,
-    shared: Arc<Moved>,
+    /// Whose threads the system tells of what happens on it.
+    rank: Option<Rank>,
+    shared: Arc<Shared>,
     stall: Stall,
 }
 
 /// The same connection, held by who watches over it.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    stream: Arc<TcpStream>,
-    shared: Arc<Moved>,
+    shared: Arc<Shared>,
 }
 
-/// What came and went.
-#[derive(Debug, Default)]
-struct Moved {
+/// What both know.
+#[derive(Debug)]
+struct Shared {
+    stream: Mutex<Arc<TcpStream>>,
+    /// Bytes that came and went.
     bytes: AtomicUsize,
     /// Whether this side has said its last word.
     ended: AtomicBool,
 }
 
-impl Moved {
+impl Shared {
+    fn stream(&self) -> Arc<TcpStream> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -80,9 +89,13 @@ impl Moved {
 /// Both ends of `stream` for this process.
 pub(crate) fn split(stream: TcpStream, timers: &Timers) -> (Socket, Watch) {
     let stream = Arc::new(stream);
-    let shared = Arc::new(Moved::default());
-    let watch = Watch { stream: stream.clone(), shared: shared.clone() };
-    (Socket { stream, shared, stall: Stall::new(timers) }, watch)
+    let shared = Arc::new(Shared {
+        stream: Mutex::new(stream.clone()),
+        bytes: AtomicUsize::new(0),
+        ended: AtomicBool::new(false),
+    });
+    let watch = Watch { shared: shared.clone() };
+    (Socket { stream, rank: home::rank(), shared, stall: Stall::new(timers) }, watch)
 }
 
 impl Watch {
@@ -93,7 +106,8 @@ impl Watch {
 
     /// Whether the other side has hung up, also where it hides that behind bytes that nobody reads.
     pub(crate) async fn is_hung_up(&self) -> bool {
-        let ready = self.stream.ready(Interest::READABLE);
+        let stream = self.shared.stream();
+        let ready = stream.ready(Interest::READABLE);
         tokio::select! {
             biased;
             ready = ready => ready.map_or(true, |ready| ready.is_read_closed()),
@@ -107,7 +121,7 @@ impl Watch {
     /// on its way.
     pub(crate) async fn linger(self, time: Duration) {
         if self.shared.ended.load(Ordering::Relaxed) {
-            let _ = timeout(time, drain(&self.stream)).await;
+            let _ = timeout(time, drain(&self.shared.stream())).await;
         }
     }
 }
@@ -128,10 +142,11 @@ async fn drain(stream: &TcpStream) {
 
 impl AsyncRead for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.come_along()?;
         loop {
             ready!(self.stream.poll_read_ready(context))?;
             match self.stream.try_read_buf(buf) {
@@ -143,6 +158,19 @@ impl AsyncRead for Socket {
 }
 
 impl Socket {
+    /// Has the system tell those threads of this socket that run its connection now.
+    fn come_along(&mut self) -> io::Result<()> {
+        let rank = home::rank();
+        if rank == self.rank {
+            return Ok(());
+        }
+        let same = SockRef::from(&*self.stream).try_clone()?;
+        self.stream = Arc::new(TcpStream::from_std(same.into())?);
+        *self.shared.stream.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.clone();
+        self.rank = rank;
+        Ok(())
+    }
+
     /// Writes as soon as there is room, and notes whether all of `len` bytes were taken.
     fn write(
         &mut self,
@@ -150,6 +178,7 @@ impl Socket {
         len: usize,
         try_write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        self.come_along()?;
         while self.stream.poll_write_ready(context)?.is_ready() {
             match try_write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

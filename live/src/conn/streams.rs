@@ -9,6 +9,8 @@ use std::time::Duration;
 use hyper::rt::Executor;
 use tokio::time::{Instant, sleep_until};
 
+use super::home;
+
 tokio::task_local! {
     /// The progress of the stream whose task this is.
     static PROGRESS: Progress;
@@ -64,7 +66,7 @@ where
     fn execute(&self, stream: F) {
         let progress = Progress::default();
         let stalled = progress.clone().stalled(self.stall);
-        tokio::spawn(PROGRESS.scope(progress, async move {
+        home::run(PROGRESS.scope(progress, async move {
             tokio::select! {
                 _ = stream => {}
                 () = stalled => {}

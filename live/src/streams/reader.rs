@@ -2,23 +2,32 @@
 //! grows, so a slow reader loses nothing and costs nothing, and the writer never waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Version;
 use tokio::sync::watch;
 
 use crate::body::BodyError;
+use crate::conn::home::Reason;
 use crate::message::Request;
 use crate::model::{Progress, State};
 use crate::range::End;
 use crate::shutdown::Shutdown;
 
 use super::blocking::BUFFER_LEN;
+use super::haste::Hurry;
 use super::stream::{Stream, byte_count};
 
 /// The largest piece for a reader over HTTP/2, in bytes: one frame. HTTP/2 keeps several pieces of each
 /// stream, and a client may stop reading a hundred streams of one connection.
 const FRAME_LEN: usize = 16 << 10;
+
+/// A reader with more than this before it is far behind, in bytes.
+const BEHIND_LEN: u64 = 128 << 10;
+
+/// How often a reader that stands back looks whether there is more.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Where a reader is.
 #[derive(Debug)]
@@ -28,6 +37,8 @@ pub(super) struct Reader {
     offset: u64,
     end: End,
     piece_len_max: usize,
+    /// Held while this reader stands back.
+    behind: Option<Reason>,
     shutdown: Shutdown,
 }
 
@@ -46,7 +57,15 @@ impl Reader {
         let frames = request.head.version >= Version::HTTP_2;
         let piece_len_max = if frames { FRAME_LEN } else { BUFFER_LEN };
         let shutdown = request.shutdown.clone();
-        Self { progress: stream.changes(), stream, offset, end, piece_len_max, shutdown }
+        Self {
+            progress: stream.changes(),
+            stream,
+            offset,
+            end,
+            piece_len_max,
+            behind: None,
+            shutdown,
+        }
     }
 
     pub(super) fn stream(&self) -> &Arc<Stream> {
@@ -69,16 +88,26 @@ impl Reader {
             if !matches!(self.end, End::Stored(_)) && self.shutdown.is_requested() {
                 return Err(BodyError::ShuttingDown);
             }
-            let progress = *self.progress.borrow_and_update();
             let wanted = match self.end {
                 End::Stored(end) | End::Awaited(end) => end,
                 End::Stream => u64::MAX,
             };
+            let published = wanted.min(self.stream.published_len());
+            if self.stands_back(published).await {
+                if self.offset < published {
+                    let len_max = self.piece_len_max;
+                    return self.took(self.stream.read_behind(self.offset, published, len_max));
+                }
+                if self.offset < wanted {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+            }
+            let progress = *self.progress.borrow_and_update();
             let available = wanted.min(progress.len);
             if self.offset < available {
-                let bytes = self.stream.read(self.offset, available, self.piece_len_max)?;
-                self.offset = self.offset.saturating_add(byte_count(&bytes));
-                return Ok(Piece::Bytes(bytes));
+                let len_max = self.piece_len_max;
+                return self.took(self.stream.read(self.offset, available, len_max));
             }
             if self.offset >= wanted {
                 return Ok(Piece::End);
@@ -88,6 +117,28 @@ impl Reader {
             }
             self.changed().await?;
         }
+    }
+
+    /// Whether this reader leaves the processors to writers: its own is in a hurry, or it is far behind while
+    /// another one is.
+    async fn stands_back(&mut self, published: u64) -> bool {
+        let left = published.saturating_sub(self.offset);
+        let far = if self.behind.is_some() { left > 0 } else { left > BEHIND_LEN };
+        let stays = self.stream.hurries() || (far && Hurry::of_any());
+        if !stays {
+            self.behind = None;
+        } else if self.behind.is_none() {
+            self.behind = Reason::behind();
+            // The connection moves when its task has nothing to do, and one that sends has always something.
+            tokio::task::yield_now().await;
+        }
+        stays
+    }
+
+    fn took(&mut self, bytes: std::io::Result<Bytes>) -> Result<Piece, BodyError> {
+        let bytes = bytes?;
+        self.offset = self.offset.saturating_add(byte_count(&bytes));
+        Ok(Piece::Bytes(bytes))
     }
 
     /// Waits for more, or for the end of the server.

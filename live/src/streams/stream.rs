@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,7 @@ use crate::model::{Generation, Progress, State, StreamName, Tag};
 use super::blocking::{BUFFER_LEN, blocking, read_at, write_at};
 use super::digest::Digest;
 use super::directory::{Directory, Stem};
+use super::haste::{Hurry, Pace};
 use super::record::{ContentType, Record};
 use super::ring::Ring;
 
@@ -36,6 +38,10 @@ pub(super) struct Stream {
     directory: Arc<Directory>,
     ring: Mutex<Ring>,
     progress: watch::Sender<Progress>,
+    /// The length that `progress` tells, for those who must not take its lock.
+    published_len: AtomicU64,
+    /// Whether its writer is in a hurry.
+    hurry: Hurry,
     pen: Mutex<Option<Pen>>,
     /// When it ended.
     ended: OnceLock<SystemTime>,
@@ -50,8 +56,15 @@ pub(super) struct Stream {
 pub(super) struct Pen {
     /// Whether the last write waited for the disk.
     disk_waits: bool,
+    pace: Pace,
     /// How often a writer put it down.
     pub(super) turn: u64,
+}
+
+impl Pen {
+    fn new() -> Self {
+        Self { disk_waits: false, pace: Pace::new(), turn: 0 }
+    }
 }
 
 impl Stream {
@@ -79,7 +92,7 @@ impl Stream {
             return Err(error);
         }
         let stream = Self::new(directory, record, data, journal);
-        Ok((Arc::new(stream), Pen { disk_waits: false, turn: 0 }))
+        Ok((Arc::new(stream), Pen::new()))
     }
 
     /// A stream of which this is recorded; nobody holds its pen.
@@ -90,7 +103,7 @@ impl Stream {
         journal: &Journal,
     ) -> Arc<Self> {
         let stream = Self::new(directory, record, data, journal);
-        *stream.pen() = Some(Pen { disk_waits: false, turn: 0 });
+        *stream.pen() = Some(Pen::new());
         Arc::new(stream)
     }
 
@@ -108,6 +121,8 @@ impl Stream {
             directory: directory.clone(),
             ring: Mutex::default(),
             progress: watch::Sender::new(Progress { len: record.len, state: record.state }),
+            published_len: AtomicU64::new(record.len),
+            hurry: Hurry::none(),
             pen: Mutex::default(),
             ended,
             digest: Digest::recorded(record.sha256),
@@ -124,6 +139,16 @@ impl Stream {
     /// Tells of each change of the progress.
     pub(super) fn changes(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// The committed length, without a lock.
+    pub(super) fn published_len(&self) -> u64 {
+        self.published_len.load(Ordering::Acquire)
+    }
+
+    /// Whether its writer is in a hurry, and has not ended.
+    pub(super) fn hurries(&self) -> bool {
+        self.hurry.lasts() && self.ended.get().is_none()
     }
 
     /// Its entity tag now.
@@ -165,6 +190,12 @@ impl Stream {
             Some(bytes) => Ok(bytes),
             None => read_at(&self.data, offset, len),
         }
+    }
+
+    /// As [`Self::read`], from the file whatever the ring holds, and without a lock.
+    pub(super) fn read_behind(&self, offset: u64, end: u64, len_max: usize) -> io::Result<Bytes> {
+        let len = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+        read_at(&self.data, offset, len.min(len_max).min(BUFFER_LEN))
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -212,10 +243,14 @@ impl Stream {
         } else {
             write_at(&self.data, offset, bytes)
         };
-        pen.disk_waits = began.elapsed() > DISK_WAITS;
+        let now = Instant::now();
+        pen.disk_waits = now.saturating_duration_since(began) > DISK_WAITS;
         let stored = bytes.slice(..count);
+        // Before readers are told of them: where that is a hurry, they shall know it.
+        pen.pace.count(byte_count(&stored), self.reader_count(), now, &self.hurry);
         self.ring().push(offset, &stored);
         self.progress.send_modify(|progress| progress.len += byte_count(&stored));
+        self.published_len.fetch_add(byte_count(&stored), Ordering::Release);
         (count, result)
     }
 

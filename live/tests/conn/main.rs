@@ -16,4 +16,5 @@ mod http1;
 mod names;
 mod server;
 mod slow;
+mod threads;
 mod tls;

@@ -199,12 +199,18 @@ impl Service for Paths {
                     let piece = Bytes::from_static(&[b'x'; 65_536]);
                     Response::new(Body::stream(Endless { piece, shutdown, left: usize::MAX }))
                 }
+                "thread" => Response::new(Body::full(thread())),
                 "fail" => Problem::bad_request("this always fails").answer(&request),
                 "hang" => std::future::pending().await,
                 _ => Response::new(Body::full("hello\n")),
             }
         })
     }
+}
+
+/// The name of the thread that answers, in a line.
+fn thread() -> String {
+    format!("{}\n", std::thread::current().name().unwrap_or_default())
 }
 
 async fn put(mut request: Request) -> Response {
@@ -218,7 +224,11 @@ async fn put(mut request: Request) -> Response {
             Err(_) => return Problem::bad_request("the body broke off").answer(&request),
         }
     }
-    let mut response = Response::new(Body::full(format!("{len} bytes\n")));
+    let told = match request.path().ends_with("/thread") {
+        true => thread(),
+        false => format!("{len} bytes\n"),
+    };
+    let mut response = Response::new(Body::full(told));
     *response.status_mut() = StatusCode::CREATED;
     response
 }

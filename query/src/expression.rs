@@ -78,7 +78,7 @@ pub(crate) use self::error::Problem;
 pub use self::error::{ExpressionError, Reason, Subject};
 pub use self::judge::{BlockFacts, Verdict};
 
-use self::judge::{KindFacts, RecordFacts, RowFacts};
+use self::judge::{KindFacts, RecordFacts, RowFacts, StatusFacts};
 use self::tree::Node;
 
 /// A question that a record answers with yes or no; see the module for the language.
@@ -170,6 +170,11 @@ impl Expression {
     /// What is known of the records of this level and type in such a block.
     pub fn judge_kind(&self, level: Level, record_type: RecordType, block: &BlockFacts) -> Verdict {
         self.node.judge(&KindFacts { level, record_type, block })
+    }
+
+    /// What is known of the responses of this level and status in such a block.
+    pub fn judge_status(&self, level: Level, status: u16, block: &BlockFacts) -> Verdict {
+        self.node.judge(&StatusFacts { level, status, block })
     }
 
     /// What the spine tells of a record.

@@ -261,8 +261,11 @@ fn check(seed: u64, decided: &mut [u64; 4]) {
                 "{context}"
             );
             let of_kind = expression.judge_kind(row.level(), row.record_type(), &facts);
+            let of_status = row
+                .status()
+                .map_or(of_kind, |status| expression.judge_status(row.level(), status, &facts));
             let of_row = expression.judge_row(row, header.origin);
-            stages(expected, &[of_block, of_kind, of_row], &context);
+            stages(expected, &[of_block, of_kind, of_status, of_row], &context);
             if !expression.needs_record(TypeSet::EMPTY.with(row.record_type())) {
                 assert_ne!(of_row, Verdict::Unknown, "{context}");
             }

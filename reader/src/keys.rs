@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use logq_format::{DecodeError, Level, RecordType, RequestId, Spine, TypeSet};
-use logq_query::{Expression, Verdict};
+use logq_query::{BlockFacts, Expression, Verdict};
 
 use crate::decoder::{Decoder, Findings};
 use crate::plan::Slice;
@@ -102,6 +102,9 @@ impl<'a, 'q> Admitted<'a, 'q> {
             None => None,
         };
         let takes_all_kinds = wanted.takes_all_kinds(block);
+        // Many blocks turn out to have nothing that is wanted.
+        let is_empty = |verdicts: &Vec<Verdict>| verdicts.iter().all(|v| *v == Verdict::Never);
+        let end = if verdicts.as_ref().is_some_and(is_empty) { first } else { end };
         Ok(Self { wanted, block, first, end, takes_all_kinds, requested, verdicts })
     }
 
@@ -172,8 +175,8 @@ impl<'a, 'q> Admitted<'a, 'q> {
 
 /// What an expression says of each record of a block, as far as the spine tells.
 ///
-/// Most records are judged by level and type, once for each that occurs; only where that does not
-/// suffice the other columns are looked at.
+/// Most records are judged by level and type, once for each that occurs, or by their status, once for
+/// each of these; only where that does not suffice the other columns are looked at.
 fn verdicts(
     wanted: &Wanted<'_>,
     expression: &Expression,
@@ -192,6 +195,9 @@ fn verdicts(
     });
     let mut verdicts: Vec<_> = verdicts.collect();
     if verdicts.contains(&Verdict::Unknown) {
+        judge_statuses(&mut verdicts, expression, spine, &facts);
+    }
+    if verdicts.contains(&Verdict::Unknown) {
         for (verdict, row) in verdicts.iter_mut().zip(spine.rows()?) {
             if *verdict == Verdict::Unknown {
                 *verdict = expression.judge_row(&row, facts.origin);
@@ -199,6 +205,40 @@ fn verdicts(
         }
     }
     Ok(verdicts)
+}
+
+/// So many statuses are remembered with what was said of them. More occur in made-up blocks only.
+const STATUSES_MAX: usize = 32;
+
+/// Judges those responses of which level and type do not tell enough by their statuses.
+fn judge_statuses(
+    verdicts: &mut [Verdict],
+    expression: &Expression,
+    spine: &Spine<'_>,
+    facts: &BlockFacts,
+) {
+    let mut known: Vec<((Level, u16), Verdict)> = Vec::new();
+    let mut statuses = spine.statuses();
+    for ((level, record_type), verdict) in spine.kinds().zip(verdicts) {
+        if record_type != RecordType::Response {
+            continue;
+        }
+        let Some(status) = statuses.next() else { return };
+        if *verdict != Verdict::Unknown {
+            continue;
+        }
+        let what = (level, status);
+        *verdict = match known.iter().find(|(known, _)| *known == what) {
+            Some((_, verdict)) => *verdict,
+            None => {
+                let verdict = expression.judge_status(level, status, facts);
+                if known.len() < STATUSES_MAX {
+                    known.push((what, verdict));
+                }
+                verdict
+            }
+        };
+    }
 }
 
 /// Puts what has been handed out before in front of its repetitions.

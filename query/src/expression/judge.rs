@@ -1,8 +1,8 @@
 //! Judging a record in stages, by more and more that is known of it.
 //!
 //! ```text
-//!  header of a block ─> level and type ─> row of the spine ─> record
-//!     BlockFacts          KindFacts          RowFacts        RecordFacts
+//!  header of a block ─> level and type ─> status of a response ─> row of the spine ─> record
+//!     BlockFacts          KindFacts           StatusFacts             RowFacts        RecordFacts
 //! ```
 //!
 //! Every stage answers the tests of an expression with always, never or unknown, and joins the
@@ -183,6 +183,23 @@ impl Facts for KindFacts<'_> {
             _ => return Verdict::Unknown,
         };
         Verdict::of(test.holds(&value))
+    }
+}
+
+/// A RESPONSE of this level and status, somewhere in a block.
+pub(super) struct StatusFacts<'a> {
+    pub(super) level: Level,
+    pub(super) status: u16,
+    pub(super) block: &'a BlockFacts,
+}
+
+impl Facts for StatusFacts<'_> {
+    fn answer(&self, test: &Test) -> Verdict {
+        let Self { level, status, block } = *self;
+        match test.field.root() {
+            Root::Status => test.answer(&Known::Value(FieldValue::integer(status))),
+            _ => KindFacts { level, record_type: RecordType::Response, block }.answer(test),
+        }
     }
 }
 

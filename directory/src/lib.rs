@@ -58,7 +58,7 @@ pub use error::DirectoryError;
 pub use lock::{DirectoryLock, ManagerLock, Slot};
 pub use machine::{boot_id, monotonic_us, suspended_us};
 pub use presence::{Idle, Presence, Present, present_writers};
-pub use segment::{Draft, NewSegment};
+pub use segment::{Draft, NewSegment, is_worth_a_copy};
 pub use stamp::Stamp;
 pub use storage::{Disk, Space, Storage};
 

@@ -22,6 +22,9 @@ pub struct NewSegment {
     pub now: Timestamp,
     /// The dictionary its blocks are compressed with.
     pub dictionary: Option<Dictionary>,
+    /// The dictionary of an older segment, of which a copy is kept behind the own one: without it all
+    /// of that segment is lost where its dictionary is damaged. Without an own one none is kept.
+    pub kept: Option<Dictionary>,
     /// How many more large steps of the wall clock there were than before the newest segment.
     pub clock_steps: u32,
 }
@@ -29,8 +32,17 @@ pub struct NewSegment {
 impl NewSegment {
     /// A segment without a dictionary.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, dictionary: None, clock_steps: 0 }
+        Self { now, dictionary: None, kept: None, clock_steps: 0 }
     }
+}
+
+/// A copy of a segment's dictionary is kept if the segment is so many times as large.
+const WORTH_A_COPY: u64 = 32;
+
+/// Whether a segment of so many bytes is worth a copy of its dictionary, which takes at most 3 % of
+/// these bytes then.
+pub fn is_worth_a_copy(segment_bytes: u64, dictionary: &Dictionary) -> bool {
+    segment_bytes >= WORTH_A_COPY * dictionary.bytes().len() as u64
 }
 
 /// A segment that only its creator can see, until it is published.
@@ -83,7 +95,9 @@ impl Directory {
             dictionary: new.dictionary.as_ref().map(Dictionary::id),
         };
         let mut head = header.encode().to_vec();
-        if let Some(dictionary) = &new.dictionary {
+        // A reader takes the first one for the segment's own.
+        let kept = new.dictionary.as_ref().and(new.kept.as_ref());
+        for dictionary in new.dictionary.iter().chain(kept) {
             encode_dictionary(dictionary, new.now, header.marker, &mut head);
         }
         let file = self.storage().create(&temporary).context("create", &temporary)?;
@@ -96,7 +110,7 @@ impl Directory {
 }
 
 impl Draft {
-    /// The file: header and dictionary are written, blocks follow.
+    /// The file: header and dictionaries are written, blocks follow.
     pub fn file(&self) -> &File {
         &self.file
     }

@@ -10,7 +10,9 @@ use logq_format::{
     segment_number,
 };
 
+use crate::hop::{Hop, Hopped, Stop, Until};
 use crate::report::Cause;
+use crate::scale::BATCH_BLOCKS_MAX;
 use crate::source::{Bytes, Fetch};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
@@ -209,18 +211,51 @@ impl Segment {
         if matches!(&head.header, Ok(header) if header.dictionary.is_none()) {
             return None;
         }
-        let start = FILE_HEADER_LEN as u64;
-        let header = self.read_part(start, BLOCK_HEADER_LEN as u64)?;
-        let header = BlockHeader::decode(&header, head.marker).ok()?;
-        if header.kind != BlockKind::Dictionary {
-            return None;
-        }
-        let block = self.read_part(start, header.block_len() as u64)?;
-        let dictionary = decode_dictionary(&StoredBlock::new(header, &block).ok()?).ok()?;
+        let header = self.dictionary_header(FILE_HEADER_LEN as u64)?;
+        let dictionary = self.dictionary_block(FILE_HEADER_LEN as u64, header)?;
         match &head.header {
             Ok(header) if header.dictionary != Some(dictionary.id()) => None,
             _ => Some(dictionary),
         }
+    }
+
+    /// The copy of another segment's dictionary that is kept behind the own one.
+    pub(crate) fn read_kept_dictionary(&self, id: u32) -> Option<Dictionary> {
+        let start = FILE_HEADER_LEN as u64;
+        let start = start + self.dictionary_header(start)?.block_len() as u64;
+        let header = self.dictionary_header(start)?;
+        self.dictionary_block(start, header).filter(|dictionary| dictionary.id() == id)
+    }
+
+    /// A copy of the segment's own dictionary, wherever in it that is. Hops through all of it.
+    pub(crate) fn find_dictionary(&self, id: u32) -> Option<Dictionary> {
+        let head = self.head().ok()?;
+        let mut hop = Hop::new(self, head, head.start);
+        loop {
+            let batch =
+                hop.batch(Until { offset: u64::MAX, claims: false, blocks: BATCH_BLOCKS_MAX });
+            let copy = |block: &Hopped| {
+                let header = Some(&block.header).filter(|h| h.kind == BlockKind::Dictionary)?;
+                let found = self.dictionary_block(block.offset, header.clone())?;
+                Some(found).filter(|dictionary| dictionary.id() == id)
+            };
+            let found = batch.blocks.iter().find_map(copy);
+            if found.is_some() || batch.stop != Stop::Enough {
+                return found;
+            }
+        }
+    }
+
+    /// The header of the DICTIONARY block that starts there, if one does.
+    fn dictionary_header(&self, start: u64) -> Option<BlockHeader> {
+        let bytes = self.read_part(start, BLOCK_HEADER_LEN as u64)?;
+        let header = BlockHeader::decode(&bytes, self.head().ok()?.marker).ok()?;
+        Some(header).filter(|header| header.kind == BlockKind::Dictionary)
+    }
+
+    fn dictionary_block(&self, start: u64, header: BlockHeader) -> Option<Dictionary> {
+        let block = self.read_part(start, header.block_len() as u64)?;
+        decode_dictionary(&StoredBlock::new(header, &block).ok()?).ok()
     }
 
     fn read_part(&self, start: u64, len: u64) -> Option<Bytes<'_>> {

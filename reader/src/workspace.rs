@@ -70,13 +70,18 @@ impl Workspaces {
     }
 }
 
-/// The dictionary of a segment. Where it is damaged, another segment may have the same one: those of
-/// one import do. Its identity is a checksum of its bytes.
+/// The dictionary of a segment. Where it is damaged, another segment may have the same one, as those of
+/// one import do, or a copy, as the next one after a rotation does, or there is one in the segment
+/// itself. Its identity is a checksum of its bytes.
 fn find_dictionary(segments: &[Segment], segment: u32) -> Option<Dictionary> {
     let own = segments.get(segment as usize)?;
-    let is_same = |other: &&Segment| own.dictionary_id().is_some_and(|id| other.has_dictionary(id));
-    own.read_dictionary()
-        .or_else(|| segments.iter().filter(is_same).find_map(Segment::read_dictionary))
+    own.read_dictionary().or_else(|| {
+        let id = own.dictionary_id()?;
+        let is_same = |other: &&Segment| other.has_dictionary(id);
+        let same = segments.iter().filter(is_same).find_map(Segment::read_dictionary);
+        same.or_else(|| segments.iter().find_map(|other| other.read_kept_dictionary(id)))
+            .or_else(|| own.find_dictionary(id))
+    })
 }
 
 impl Workspace {

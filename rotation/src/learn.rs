@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 
+use logq_directory::is_worth_a_copy;
 use logq_format::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, Codec, Decompressor, Dictionary, FILE_HEADER_LEN,
     FileHeader, StoredBlock, decode_dictionary, find_block, limits::DICTIONARY_BYTES_MAX,
@@ -23,22 +24,33 @@ const SAMPLE_LEN_MAX: usize = 128 << 10;
 /// How much of the segment's end is looked at: raw bytes rarely take more than they have.
 const TAIL_LEN: u64 = 4 << 20;
 
-/// A dictionary of at most `bytes_max` bytes from the segment whose first `end` bytes are there.
+/// What a segment hands on to the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    /// The dictionary of the next one.
+    pub(crate) trained: Option<Dictionary>,
+    /// Its own, if it is worth a copy.
+    pub(crate) kept: Option<Dictionary>,
+}
+
+/// A dictionary of at most `bytes_max` bytes from the segment whose first `end` bytes are there, and
+/// its own.
 ///
-/// `None` where there is too little to learn from, and where its writers do not compress.
-pub(crate) fn train(
+/// None is trained where there is too little to learn from, and where its writers do not compress.
+pub(crate) fn learn(
     segment: Segment<'_>,
     header: &FileHeader,
     end: u64,
     bytes_max: usize,
-) -> io::Result<Option<Dictionary>> {
+) -> io::Result<Learned> {
     let own = own_dictionary(segment, header)?;
     let start = end.saturating_sub(TAIL_LEN).max(FILE_HEADER_LEN as u64);
     let tail = segment.read(start..end.max(start))?;
     let mut decompressor = Decompressor::new()?;
     decompressor.set_dictionary(own.as_ref())?;
     let samples = samples(segment, &tail, &mut decompressor);
-    Ok(samples.and_then(|samples| Dictionary::train(&samples, bytes_max)))
+    let trained = samples.and_then(|samples| Dictionary::train(&samples, bytes_max));
+    Ok(Learned { trained, kept: own.filter(|own| is_worth_a_copy(end, own)) })
 }
 
 /// The dictionary that the segment's blocks are compressed with.

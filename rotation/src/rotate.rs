@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use logq_directory::{DirectoryError, DirectoryLock, NewSegment, SegmentFile};
-use logq_format::{
-    BLOCK_HEADER_LEN, BlockHeader, BlockKind, Dictionary, FILE_HEADER_LEN, FileHeader,
-};
+use logq_format::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, FILE_HEADER_LEN, FileHeader};
 
 use crate::age::{Birth, ages};
 use crate::blocks::{Segment, open};
 use crate::event::{Event, ManagerError};
 use crate::keeper::{Host, Site};
-use crate::learn::train;
+use crate::learn::{Learned, learn};
 use crate::policy::{Due, LEARNING_BYTES, Newest, due};
 use crate::survey::{Found, io_error, look};
 use crate::watch::Watch;
@@ -49,7 +47,7 @@ impl Rotation {
             });
             match found {
                 Some(found) => self.current = found.file.path,
-                None => drop(self.create(site, host, newest.as_ref(), None)?),
+                None => drop(self.create(site, host, newest.as_ref(), Learned::default())?),
             }
         }
         Ok(())
@@ -64,23 +62,19 @@ impl Rotation {
     ) -> Result<Option<PathBuf>, ManagerError> {
         let newest = site.directory.newest()?;
         let Some(found) = writable(site, newest.as_ref())? else {
-            return self.create(site, host, newest.as_ref(), None);
+            return self.create(site, host, newest.as_ref(), Learned::default());
         };
         if self.current != found.file.path {
             self.current.clone_from(&found.file.path);
             return Ok(Some(self.current.clone()));
         }
-        let dictionary = match self.examine(site, &found)? {
-            None => return Ok(None),
-            Some(due) => match (due, self.learn(site, host, &found)) {
-                (Due::Dictionary, None) => {
-                    self.unteachable = Some(found.file.path);
-                    return Ok(None);
-                }
-                (_, dictionary) => dictionary,
-            },
-        };
-        self.create(site, host, newest.as_ref(), dictionary)
+        let Some(due) = self.examine(site, &found)? else { return Ok(None) };
+        let learned = self.learn(site, host, &found);
+        if due == Due::Dictionary && learned.trained.is_none() {
+            self.unteachable = Some(found.file.path);
+            return Ok(None);
+        }
+        self.create(site, host, newest.as_ref(), learned)
     }
 
     /// Whether the newest segment is done with.
@@ -118,16 +112,18 @@ impl Rotation {
         Ok(bytes)
     }
 
-    /// A dictionary from the newest segment. Without one things go on as well.
-    fn learn(&self, site: &Site, host: &impl Host, found: &Found) -> Option<Dictionary> {
+    /// Dictionaries from the newest segment. Without them things go on as well.
+    fn learn(&self, site: &Site, host: &impl Host, found: &Found) -> Learned {
         let bytes_max = site.limits.dictionary_bytes;
-        let header = found.header().filter(|_| bytes_max > 0 && !host.is_closed())?;
-        let trained = with_file(site, found, header, |segment| {
-            train(segment, header, found.bytes, bytes_max)
+        let Some(header) = found.header().filter(|_| bytes_max > 0 && !host.is_closed()) else {
+            return Learned::default();
+        };
+        let learned = with_file(site, found, header, |segment| {
+            learn(segment, header, found.bytes, bytes_max)
         });
-        trained.unwrap_or_else(|error| {
+        learned.unwrap_or_else(|error| {
             host.tell(Event::error(error));
-            None
+            Learned::default()
         })
     }
 
@@ -137,10 +133,11 @@ impl Rotation {
         site: &Site,
         host: &impl Host,
         newest: Option<&SegmentFile>,
-        dictionary: Option<Dictionary>,
+        learned: Learned,
     ) -> Result<Option<PathBuf>, ManagerError> {
         let now = site.clock.now();
-        let new = NewSegment { dictionary, ..NewSegment::at(now.wall) };
+        let Learned { trained: dictionary, kept } = learned;
+        let new = NewSegment { dictionary, kept, ..NewSegment::at(now.wall) };
         // Writing the head takes no lock; publishing it syncs the file and does.
         let draft = site.directory.draft_segment(&new)?.created_at(now.boot, now.monotonic_us);
         let lock = lock_directory(site, host)?;
@@ -171,16 +168,18 @@ fn with_file<T>(
         .map_err(|error| io_error("read", &found.file, error))
 }
 
-/// How many bytes the segment was created with: the file header and the dictionary.
+/// How many bytes the segment was created with: the file header, the dictionary, and that of an older
+/// segment.
 fn head_bytes(segment: Segment<'_>, header: &FileHeader) -> io::Result<u64> {
-    let start = FILE_HEADER_LEN as u64;
-    if header.dictionary.is_none() {
-        return Ok(start);
+    let mut end = FILE_HEADER_LEN as u64;
+    let dictionaries = if header.dictionary.is_some() { 2 } else { 0 };
+    for _ in 0..dictionaries {
+        let bytes = segment.read(end..end + BLOCK_HEADER_LEN as u64)?;
+        let block = BlockHeader::decode(&bytes, segment.marker);
+        let dictionary = block.ok().filter(|block| block.kind == BlockKind::Dictionary);
+        end += dictionary.map_or(0, |block| block.block_len() as u64);
     }
-    let bytes = segment.read(start..start + BLOCK_HEADER_LEN as u64)?;
-    let block = BlockHeader::decode(&bytes, segment.marker);
-    let dictionary = block.ok().filter(|block| block.kind == BlockKind::Dictionary);
-    Ok(start + dictionary.map_or(0, |block| block.block_len() as u64))
+    Ok(end)
 }
 
 /// Waits for the directory lock, but not for ever: its holder may be stopped.

@@ -10,10 +10,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use logq_directory::{Directory, DirectoryError, Draft, Finished, NewSegment, SegmentFile};
+use logq_directory::{
+    Directory, DirectoryError, Draft, Finished, NewSegment, SegmentFile, is_worth_a_copy,
+};
 use logq_format::{
     BlockBuilder, BlockContext, BlockFlags, BlockHeader, Claims, Compressor, Dictionary, Origin,
-    PushError, Record, SyncMarker, Timestamp, WorkerId,
+    PushError, Record, SyncMarker, Timestamp, WorkerId, encode_dictionary,
 };
 use rayon::prelude::*;
 
@@ -262,7 +264,7 @@ impl BulkWriter {
         }
         if self.segment.is_none() {
             let now = self.options.now;
-            let new = NewSegment { now, dictionary: self.dictionary.clone(), clock_steps: 0 };
+            let new = NewSegment { dictionary: self.dictionary.clone(), ..NewSegment::at(now) };
             let draft = self.directory.draft_segment(&new)?;
             let output = Output::new(draft, &self.options, self.dictionary.clone());
             self.segment = Some(output.map_err(|source| self.write_error(source))?);
@@ -437,6 +439,19 @@ impl Output {
         Ok(())
     }
 
+    /// Repeats the dictionary at the end: without it all of the segment is lost where the first one is
+    /// damaged.
+    fn keep_dictionary(&mut self) -> io::Result<()> {
+        let dictionary = self.encoding.dictionary.clone();
+        let Some(dictionary) = dictionary.filter(|own| is_worth_a_copy(self.offset, own)) else {
+            return Ok(());
+        };
+        let (created, marker) = (self.draft.header().created, self.encoding.marker);
+        let mut block = Vec::new();
+        encode_dictionary(&dictionary, created, marker, &mut block);
+        self.write(&block)
+    }
+
     fn write(&mut self, block: &[u8]) -> io::Result<()> {
         self.file.write_all(block)?;
         self.offset += block.len() as u64;
@@ -446,6 +461,7 @@ impl Output {
     /// States in each ping the earliest time behind it. Nobody has seen the file yet, so nothing
     /// that anyone relies on changes.
     fn complete(mut self) -> io::Result<(Draft, Finished)> {
+        self.keep_dictionary()?;
         self.ping(true)?;
         self.file.flush()?;
         // Whoever appends to the segment later, appends nothing earlier than this.

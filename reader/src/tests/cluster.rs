@@ -60,6 +60,11 @@ impl SegmentBuilder {
         Self { bytes, marker, compressor, blocks: Vec::new(), pings: Vec::new() }
     }
 
+    /// Appends a copy of a dictionary.
+    pub(super) fn dictionary(&mut self, dictionary: &Dictionary) {
+        encode_dictionary(dictionary, time(0), self.marker, &mut self.bytes);
+    }
+
     /// Appends a block of these records and returns its bytes, for whoever wants it twice.
     pub(super) fn block(
         &mut self,

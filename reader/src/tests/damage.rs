@@ -314,6 +314,57 @@ fn a_scan_that_nobody_wants_to_go_on_ends() {
     assert_eq!(calls, 1);
 }
 
+/// Of a rotated store each segment has a dictionary of its own: a flipped byte of it lost the whole
+/// segment.
+#[test]
+fn a_damaged_dictionary_is_taken_from_the_copy_in_the_next_segment_or_at_the_end() {
+    let mut rng = Rng::with_seed(4);
+    let dictionaries = [train(&mut rng), train(&mut rng), train(&mut rng)];
+    let mut writer = writer(1);
+    let mut segments = Vec::new();
+    for (index, dictionary) in dictionaries.iter().enumerate() {
+        let number = index as u64 + 1;
+        let mut segment = SegmentBuilder::new(number, number, Some(dictionary.clone()));
+        if let Some(before) = index.checked_sub(1) {
+            segment.dictionary(&dictionaries[before]);
+        }
+        let first = i64::try_from(number).unwrap() * 100_000;
+        for block in 0..3 {
+            let records: Vec<_> = (0..60).map(|n| log(first + block * 1000 + n)).collect();
+            segment.block(&mut writer, BlockFlags::NONE, &records);
+        }
+        if number == 3 {
+            segment.dictionary(dictionary);
+        }
+        segments.push((number, segment.finish()));
+    }
+    let (whole, report) = lines(&in_memory(&segments), &Query::default());
+    assert_eq!((whole.len(), report.is_complete()), (540, true));
+    for (index, dictionary) in dictionaries.iter().enumerate() {
+        let len = dictionary.bytes().len();
+        for at in [0, len / 2, len - 1] {
+            let mut damaged = segments.clone();
+            let place = FILE_HEADER_LEN + logq_format::BLOCK_HEADER_LEN + at;
+            damaged[index].1[place] ^= 0x10;
+            for order in [Order::Ascending, Order::Descending] {
+                let query = Query { order, ..Query::default() };
+                let (mut found, report) = lines(&in_memory(&damaged), &query);
+                if order == Order::Descending {
+                    found.reverse();
+                }
+                assert!(found == whole, "segment {index}, byte {at}: {} records", found.len());
+                // It is told all the same.
+                assert_eq!(report.gaps.len(), 1, "byte {at}: {:?}", report.gaps);
+                assert_eq!(report.missing_records(), 0);
+            }
+            // Alone, only the one with a copy at its end can be read.
+            let alone = in_memory(&damaged[index..=index]);
+            let found = lines(&alone, &Query::default()).0.len();
+            assert_eq!(found, if index == 2 { 180 } else { 0 }, "segment {index}, byte {at}");
+        }
+    }
+}
+
 /// A flipped byte of a dictionary made every block of its segment unreadable, although the other
 /// segments of an import begin with the same dictionary.
 #[test]

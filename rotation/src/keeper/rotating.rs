@@ -2,8 +2,11 @@
 
 use std::fs;
 
-use logq_directory::{NewSegment, read_header};
-use logq_format::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, WorkerId};
+use logq_directory::NewSegment;
+use logq_format::{
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, FILE_HEADER_LEN, FileHeader, StoredBlock, WorkerId,
+    decode_dictionary,
+};
 use logq_writer::{LoggerOptions, MasterLogger, WorkerLogger};
 use serde_json::json;
 
@@ -176,11 +179,12 @@ fn log_requests(store: &Path, options: LoggerOptions, records: usize) {
 }
 
 fn dictionary_bytes(segment: &Path) -> u64 {
-    let file = fs::File::open(segment).unwrap();
-    match read_header(&file, segment).unwrap().dictionary {
-        None => 0,
-        Some(_) => file.metadata().unwrap().len() - (FILE_HEADER_LEN + BLOCK_HEADER_LEN) as u64,
-    }
+    let bytes = fs::read(segment).unwrap();
+    let header = FileHeader::decode(&bytes).unwrap();
+    let block = BlockHeader::decode(&bytes[FILE_HEADER_LEN..], header.marker);
+    let block = block.ok().filter(|block| block.kind == BlockKind::Dictionary);
+    assert_eq!(block.is_some(), header.dictionary.is_some());
+    block.map_or(0, |block| (block.block_len() - BLOCK_HEADER_LEN) as u64)
 }
 
 #[test]
@@ -215,6 +219,49 @@ fn a_segment_without_a_dictionary_is_rotated_early_to_get_one() {
     scene.clock.advance(day * 100);
     keeper.pass(&scene.diary);
     assert_eq!(scene.diary.take(), ["delete 1 Age"], "a dictionary alone is no use of a segment");
+}
+
+/// The dictionaries that a segment begins with.
+fn dictionaries(segment: &Path) -> Vec<u32> {
+    let bytes = fs::read(segment).unwrap();
+    let marker = FileHeader::decode(&bytes).unwrap().marker;
+    let (mut at, mut found) = (FILE_HEADER_LEN, Vec::new());
+    while let Ok(header) = BlockHeader::decode(&bytes[at..], marker)
+        && header.kind == BlockKind::Dictionary
+    {
+        let block = StoredBlock::new(header.clone(), &bytes[at..]).unwrap();
+        found.push(decode_dictionary(&block).unwrap().id());
+        at += header.block_len();
+    }
+    found
+}
+
+/// A flipped byte of a dictionary would lose all of its segment otherwise.
+#[test]
+fn a_segment_keeps_a_copy_of_the_dictionary_before_it_if_that_was_of_much_use() {
+    let scene = Scene::new();
+    let options = ManagerOptions { log_size_limit: 1 << 30, ..scene.options() };
+    let options = ManagerOptions { dictionary_bytes: 1024, ..options };
+    let mut keeper = scene.open(&options);
+    let mut rotated = |records| {
+        log_requests(&scene.path, LoggerOptions::default(), records);
+        scene.clock.advance(Duration::from_secs(365 * 24 * 3600));
+        keeper.pass(&scene.diary);
+        dictionaries(keeper.current())
+    };
+    let first = rotated(10_000);
+    assert_eq!(first.len(), 1, "there was none before");
+    let second = rotated(10_000);
+    assert_eq!((second.len(), second[1]), (2, first[0]));
+    let third = rotated(500);
+    assert_eq!(third.len(), 1, "of a small segment little is lost");
+
+    // They are not what a segment is used for.
+    scene.clock.advance(Duration::from_secs(365 * 24 * 3600));
+    scene.diary.take();
+    keeper.pass(&scene.diary);
+    let told = scene.diary.take();
+    assert!(told.iter().all(|told| !told.starts_with("rotate")), "{told:?}");
 }
 
 #[test]

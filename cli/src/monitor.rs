@@ -105,7 +105,7 @@ pub(crate) struct Ended {
 }
 
 /// A processor's share of a piece, in bytes.
-const PIECE_BYTES: usize = 256 << 10;
+const PIECE_BYTES: usize = 1 << 20;
 /// All of a piece is in memory.
 const PIECE_BYTES_MAX: usize = 4 << 20;
 /// How often the monitor is told the time, while there is always something to read.

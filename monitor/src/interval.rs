@@ -337,7 +337,7 @@ impl Tops {
     pub(crate) fn add(&mut self, hit: &Hit<'_>, second: i64, names: Names) {
         let Names { sections, queries, lists } = names;
         if sections {
-            self.sections.add(hit.target.section(queries), second);
+            self.sections.add_one_of_few(hit.target.section(queries), second);
         }
         if lists.urls {
             self.urls.add(hit.target.url(queries), second);

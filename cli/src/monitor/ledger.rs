@@ -2,8 +2,9 @@
 //! later run goes on where this one ended, also with what it had no time to deliver.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -349,7 +350,9 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let draft = path.with_file_name(name);
-    let mut file = File::create(&draft)?;
+    // It holds commands and what alerts tell, which is nobody else's.
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text)?;
     file.write_all(b"\n")?;
     file.sync_data()?;
@@ -394,6 +397,9 @@ mod tests {
         let state = directory.path().join("state");
         let monitor = Monitor::new(Options::default()).save();
         ledger.save(&state, &monitor).unwrap();
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&state).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "it is nobody else's");
         let (mut loaded, saved) = Ledger::load(&state).unwrap();
         assert!(saved.is_some());
         assert_eq!(opened(&mut loaded, &path).unwrap().mark().offset, 8);

@@ -91,6 +91,16 @@ pub(crate) fn rank() -> Option<Rank> {
     HERE.try_with(|(_, rank)| *rank).ok()
 }
 
+/// Waits until the calling task runs where its connection is at home now. It moves when it has nothing else to
+/// do, and one that sends always has something.
+pub(crate) async fn settled() {
+    poll_fn(|_| match HERE.try_with(|(home, rank)| home.rank() == *rank) {
+        Ok(false) => Poll::Pending,
+        Ok(true) | Err(_) => Poll::Ready(()),
+    })
+    .await;
+}
+
 /// A reason for a connection to be elsewhere, as long as this is held.
 #[derive(Debug)]
 pub(crate) struct Reason {
@@ -125,7 +135,6 @@ impl Drop for Reason {
 #[cfg(test)]
 mod tests {
     use tokio::runtime::Handle;
-    use tokio::task::yield_now;
 
     use super::*;
     use crate::threads::ReaderThreads;
@@ -138,7 +147,7 @@ mod tests {
             Home::new(threads.ranks().clone(), side).run(async move {
                 let mut seen = vec![rank()];
                 let mut look = async || {
-                    yield_now().await;
+                    settled().await;
                     seen.push(rank());
                 };
                 let behind = Reason::behind();
@@ -159,6 +168,7 @@ mod tests {
     #[tokio::test]
     async fn outside_of_connections_there_is_no_home() {
         assert!(Reason::behind().is_none() && rank().is_none());
+        settled().await;
         let (sender, ran) = tokio::sync::oneshot::channel();
         run(async move { sender.send(()).unwrap() });
         ran.await.unwrap();

@@ -9,7 +9,7 @@ use http::Version;
 use tokio::sync::watch;
 
 use crate::body::BodyError;
-use crate::conn::home::Reason;
+use crate::conn::home::{self, Reason};
 use crate::message::Request;
 use crate::model::{Progress, State};
 use crate::range::End;
@@ -125,12 +125,9 @@ impl Reader {
         let left = published.saturating_sub(self.offset);
         let far = if self.behind.is_some() { left > 0 } else { left > BEHIND_LEN };
         let stays = self.stream.hurries() || (far && Hurry::of_any());
-        if !stays {
-            self.behind = None;
-        } else if self.behind.is_none() {
-            self.behind = Reason::behind();
-            // The connection moves when its task has nothing to do, and one that sends has always something.
-            tokio::task::yield_now().await;
+        if stays != self.behind.is_some() {
+            self.behind = if stays { Reason::behind() } else { None };
+            home::settled().await;
         }
         stays
     }

@@ -257,7 +257,7 @@ async function persist(mine, connect) {
     if (performance.now() - began > 5000) backoff = 500;
     const delay = Math.max(wait, backoff * (0.5 + Math.random()));
     backoff = Math.min(backoff * 2, 10_000);
-    if (state() !== "waiting" || !wait) status("reconnecting", delay < 1000 ? "connection lost" : `connection lost, again in ${Math.ceil(delay / 1000)} s`);
+    if (state() !== "waiting" || !wait) status("reconnecting", delay < 1000 ? "connection lost" : `lost, again in ${Math.ceil(delay / 1000)} s`);
     await new Promise((done) => {
       mine.retry = done;
       sleep(delay, mine.signal).then(done);
@@ -272,7 +272,7 @@ async function showNewest(mine) {
   await persist(mine, async () => {
     status("waiting", "connecting");
     append(await page(mine, mine.from));
-    if (following) view.scrollTop = view.scrollHeight;
+    toEnd();
     mine.from = { after: mine.cursor };
     return true;
   });
@@ -518,7 +518,7 @@ function flush(mine) {
   const last = held.findLast((item) => item.record);
   if (last) asOf(last.record.timestamp);
   mine.wake?.();
-  if (following) view.scrollTop = view.scrollHeight;
+  toEnd();
   $("edge-bottom").hidden = shown > 0;
   counted(mine);
 }
@@ -704,8 +704,14 @@ function goOn() {
     if (mine.from.offset === null) start();
     else begin(mine.from, true);
   } else if (state() === "paused") status("live", "live");
-  view.scrollTop = view.scrollHeight;
+  toEnd();
 }
+
+function toEnd() {
+  if (following) view.scrollTop = view.scrollHeight;
+}
+// The graph takes its place once it is known.
+new ResizeObserver(toEnd).observe(view);
 
 let scrolled = 0;
 on(view, "scroll", () => {
@@ -948,7 +954,7 @@ on($("download"), "click", async (event) => {
 
 function wrap() {
   $("wrap").setAttribute("aria-pressed", String(view.classList.toggle("wrap")));
-  if (following) view.scrollTop = view.scrollHeight;
+  toEnd();
 }
 
 on(document, "keydown", (event) => {

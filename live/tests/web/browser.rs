@@ -114,6 +114,25 @@ fn a_log_is_watched_paused_filtered_and_resumed_over_a_restart() {
     log.close().unwrap();
 }
 
+/// The graph comes after the rows and takes some of their place, and so does a keyboard on a phone.
+#[test]
+fn who_follows_sees_the_newest_row_whatever_takes_place_beside_it() {
+    let Some(browser) = Browser::open(Window::Desk) else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    write_shop(scratch.path(), 3_000);
+    let server = Serving::store("shop", scratch.path()).start();
+    browser.go(&page(&server, ""));
+    browser.wait(&state("live"));
+    browser.wait("!document.getElementById('graph').hidden");
+    let at_end = "(() => { const view = document.getElementById('view'); \
+         return view.scrollHeight - view.scrollTop - view.clientHeight < 4 })()";
+    browser.wait(at_end);
+    browser.run("document.getElementById('graph').style.height = '300px'");
+    browser.wait(at_end);
+    browser.wait(&state("live"));
+    assert_calm(&browser);
+}
+
 #[test]
 fn a_request_is_opened_as_a_timeline() {
     let Some(browser) = Browser::open(Window::Desk) else { return };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use hyper::body::Incoming;
@@ -133,6 +133,9 @@ impl Front {
         origin: Origin,
     ) -> Result<Option<Admitted>, Problem> {
         self.check_size(head)?;
+        if head.version == Version::HTTP_11 && !head.headers.contains_key(HOST) {
+            return Err(Problem::bad_request("HTTP/1.1 has to name the host"));
+        }
         if origin.loopback && !self.hosts.allow(head) {
             let text = "this server is not known by that host name; --allow-host adds names";
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, text));

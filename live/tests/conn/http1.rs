@@ -228,7 +228,9 @@ async fn names_of_others_are_not_served() {
         }
     }
     let nameless = "GET /v1/streams/hello HTTP/1.1\r\nConnection: close\r\n\r\n";
-    assert_eq!(status(&server.ask(nameless).await), 421);
+    assert_eq!(status(&server.ask(nameless).await), 400);
+    let old = "GET /v1/streams/hello HTTP/1.0\r\n\r\n";
+    assert_eq!(status(&server.ask(old).await), 200, "HTTP/1.0 knows no host");
 }
 
 /// E.1.14

@@ -9,6 +9,7 @@
 
 mod auth;
 mod cors;
+mod documented;
 mod ends;
 mod frames;
 mod h2;

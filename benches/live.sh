@@ -16,6 +16,7 @@
 #
 # All of them without arguments. nginx (Debian's package of that name) serves a finished stream's content as a
 # file, from the page cache, with sendfile. Client and server share the machine, as they do for nginx.
+# NICENESS=0 or NICENESS=10 leaves out half of `put`.
 # LOGQ_BIN names a directory with logq, logq-live-bench and logq-generate where they need not be built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -95,7 +96,7 @@ one() {
 # that stands back (--niceness), which is nearer to readers on other machines. Each has a writer
 # without readers beside it.
 put() {
-    for niceness in 0 10; do
+    for niceness in ${NICENESS:-0 10}; do
         for readers in "$@"; do
             for now in 0 "$readers"; do
                 stream

@@ -89,7 +89,7 @@ pub(crate) struct Encoding {
 }
 
 impl Encoding {
-    /// A compressor for this segment; without memory for one, blocks are stored raw.
+    /// A compressor for this segment; where there can be none, blocks are stored raw.
     pub(crate) fn compressor(&self) -> Compressor {
         if !self.compression {
             return Compressor::raw();

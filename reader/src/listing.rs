@@ -37,7 +37,7 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
             let path = Arc::from(path);
             let source = FileSource::open(&path, Access::Read, keep)
                 .map_err(|source| refused(&path, source))?;
-            segments.push(Segment::new(path, store, Box::new(source)));
+            segments.push(Segment::new(path, store, source));
         }
     }
     Ok(segments)
@@ -69,8 +69,11 @@ fn open_directory(
         listing = again;
         opened = open_listed(&listing, store, segments)?;
     }
-    opened.reverse();
-    segments.append(&mut opened);
+    if segments.is_empty() {
+        *segments = opened;
+    } else {
+        segments.append(&mut opened);
+    }
     Ok(())
 }
 
@@ -85,28 +88,34 @@ fn open_listed(
         None => fs::metadata(&listed.path).map_or(0, |found| found.len()),
     };
     let lens: Vec<u64> = listed.iter().map(len).collect();
-    let mut opened = Vec::with_capacity(listed.len());
-    for ((index, Listed { path, told }), len) in listed.iter().enumerate().zip(lens).rev() {
-        let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
-        // The oldest ones are those that are deleted next.
-        let keep = before.len() + index < OPEN_FILES_MAX;
+    // The oldest ones are those that are deleted next.
+    let keep = |index: usize| before.len() + index < OPEN_FILES_MAX;
+    let unfinished = listed.iter().enumerate().rev().filter(|(_, listed)| !listed.is_finished());
+    let mut opened: Vec<_> = unfinished
+        .map(|(index, Listed { path, .. })| {
+            let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
+            FileSource::open(path, access, keep(index))
+        })
+        .collect();
+    let mut segments = Vec::with_capacity(listed.len());
+    for ((index, Listed { path, told }), len) in listed.iter().enumerate().zip(lens) {
         let source = match told {
             Some(Told { finished, is_certain: true }) => {
-                Ok(FileSource::later(path, finished.inode, len, keep))
+                Ok(FileSource::later(path, finished.inode, len, keep(index)))
             }
-            _ => FileSource::open(path, access, keep),
+            _ => opened.pop().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())),
         };
         match source {
             Ok(source) => {
-                let segment = Segment::new(Arc::clone(path), store, Box::new(source));
-                opened.push(segment.with_len_before(len).with_told(*told));
+                let path = Arc::clone(path);
+                segments.push(Segment::listed(path, store, source, len, *told));
             }
             // Retention has deleted it in this moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(refused(path, error)),
         }
     }
-    Ok(opened)
+    Ok(segments)
 }
 
 /// The segments of a store at one moment.
@@ -125,6 +134,13 @@ struct Listed {
     path: Arc<Path>,
     /// What the catalogue says of it.
     told: Option<Told>,
+}
+
+impl Listed {
+    /// Whether this is certainly a segment that nobody appends to.
+    fn is_finished(&self) -> bool {
+        matches!(self.told, Some(Told { is_certain: true, .. }))
+    }
 }
 
 impl<'d> Listing<'d> {

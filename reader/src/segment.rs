@@ -13,7 +13,7 @@ use logq_format::{
 use crate::hop::{Hop, Hopped, Stop, Until};
 use crate::report::Cause;
 use crate::scale::BATCH_BLOCKS_MAX;
-use crate::source::{Bytes, Fetch};
+use crate::source::{Bytes, Fetch, FileSource};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
 const RECOVERY_BYTES: u64 = 1 << 20;
@@ -24,7 +24,7 @@ pub(crate) struct Segment {
     path: Arc<Path>,
     /// The store it belongs to: writers go on from segment to segment of one store.
     store: usize,
-    source: Box<dyn Fetch>,
+    source: Held,
     /// Its length a moment before the snapshot, if that is known.
     len_before: Option<u64>,
     /// Boxed because most segments of a large store are not looked into.
@@ -35,6 +35,26 @@ pub(crate) struct Segment {
     told: Option<Told>,
     /// Blocks were left out of it on purpose: jumps in sequences mean nothing.
     is_selection: bool,
+}
+
+/// The bytes of a segment. Files are held in place: a large store has thousands of them, most of which
+/// are never read.
+#[derive(Debug)]
+pub(crate) enum Held {
+    File(FileSource),
+    Other(Box<dyn Fetch>),
+}
+
+impl From<FileSource> for Held {
+    fn from(file: FileSource) -> Self {
+        Self::File(file)
+    }
+}
+
+impl<F: Fetch + 'static> From<Box<F>> for Held {
+    fn from(source: Box<F>) -> Self {
+        Self::Other(source)
+    }
 }
 
 /// What the first bytes of a segment tell.
@@ -73,19 +93,24 @@ impl Extent {
 }
 
 impl Segment {
-    pub(crate) fn new(path: impl Into<Arc<Path>>, store: usize, source: Box<dyn Fetch>) -> Self {
-        let (path, len_before, told) = (path.into(), None, None);
+    pub(crate) fn new(path: impl Into<Arc<Path>>, store: usize, source: impl Into<Held>) -> Self {
+        let (path, source, len_before, told) = (path.into(), source.into(), None, None);
         let (head, extent) = (OnceLock::new(), OnceLock::new());
         Self { path, store, source, len_before, head, extent, told, is_selection: false }
     }
 
-    /// The same segment, of which a catalogue says this.
-    pub(crate) fn with_told(self, told: Option<Told>) -> Self {
-        let extent = match told {
-            Some(told) if told.is_certain => OnceLock::from(Extent::of(&told.finished)),
-            _ => self.extent,
-        };
-        Self { told, extent, ..self }
+    /// A segment of a store's listing, which had this length a moment before and of which a catalogue
+    /// may say something.
+    pub(crate) fn listed(
+        path: Arc<Path>,
+        store: usize,
+        source: FileSource,
+        len_before: u64,
+        told: Option<Told>,
+    ) -> Self {
+        let (source, len_before) = (Held::File(source), Some(len_before));
+        let (head, extent) = (OnceLock::new(), OnceLock::new());
+        Self { path, store, source, len_before, head, extent, told, is_selection: false }
     }
 
     /// What is known of it, if nobody appends to it any more. May cost a look at its header.
@@ -95,13 +120,10 @@ impl Segment {
         if !told.is_certain && !is_it() {
             return None;
         }
-        self.tell_extent(Extent::of(&told.finished));
+        if !told.is_certain {
+            self.tell_extent(Extent::of(&told.finished));
+        }
         Some(&told.finished)
-    }
-
-    /// The same segment, which had this length a moment before.
-    pub(crate) fn with_len_before(self, len: u64) -> Self {
-        Self { len_before: Some(len), ..self }
     }
 
     /// The same segment, whose first bytes have been read before.
@@ -117,7 +139,10 @@ impl Segment {
 
     /// Whether it is known to have no record of [since, until).
     pub(crate) fn is_outside(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> bool {
-        let Some(extent) = self.extent.get() else { return false };
+        let extent = match self.told {
+            Some(Told { finished, is_certain: true }) => Extent::of(&finished),
+            _ => self.extent.get().copied().unwrap_or_default(),
+        };
         since.zip(extent.to).is_some_and(|(since, to)| to < since)
             || until.zip(extent.from).is_some_and(|(until, from)| until <= from)
     }
@@ -154,12 +179,15 @@ impl Segment {
     }
 
     pub(crate) fn source(&self) -> &dyn Fetch {
-        self.source.as_ref()
+        match &self.source {
+            Held::File(file) => file,
+            Held::Other(other) => other.as_ref(),
+        }
     }
 
     /// The number of bytes when the snapshot was taken.
     pub(crate) fn len(&self) -> u64 {
-        self.source.len()
+        self.source().len()
     }
 
     /// The number of bytes a moment before; see [`crate::listing`].
@@ -173,7 +201,7 @@ impl Segment {
     }
 
     fn read_head(&self) -> Result<Head, Cause> {
-        let bytes = self.source.read(0..self.len().min(FILE_HEADER_LEN as u64), Vec::new())?;
+        let bytes = self.source().read(0..self.len().min(FILE_HEADER_LEN as u64), Vec::new())?;
         let error = match FileHeader::decode(&bytes) {
             Ok(header) => {
                 let (marker, start) = (header.marker, FILE_HEADER_LEN as u64);
@@ -186,7 +214,7 @@ impl Segment {
         if matches!(error, DecodeError::Newer { .. }) {
             return Err(damaged);
         }
-        let bytes = self.source.read(0..self.len().min(RECOVERY_BYTES), Vec::new())?;
+        let bytes = self.source().read(0..self.len().min(RECOVERY_BYTES), Vec::new())?;
         match recover_marker(&bytes) {
             Some(marker) => Ok(Head { marker, start: 0, header: Err(error) }),
             None => Err(damaged),
@@ -259,6 +287,6 @@ impl Segment {
     }
 
     fn read_part(&self, start: u64, len: u64) -> Option<Bytes<'_>> {
-        self.source.read(start..start.saturating_add(len).min(self.len()), Vec::new()).ok()
+        self.source().read(start..start.saturating_add(len).min(self.len()), Vec::new()).ok()
     }
 }

@@ -240,7 +240,7 @@ impl Follow<'_> {
                 let path: Arc<Path> = path.as_path().into();
                 match FileSource::open(&path, Access::Map, keep) {
                     Ok(source) => {
-                        segments.push(Segment::new(Arc::clone(&path), index, Box::new(source)));
+                        segments.push(Segment::new(Arc::clone(&path), index, source));
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => return Err(refused(&path, error).into()),

@@ -113,7 +113,7 @@ impl Tracked {
     pub(super) fn segment(&self) -> Segment {
         let path = Arc::from(self.path.as_path());
         let source = FileSource::of(&path, self.file.clone(), self.identity, self.len);
-        let segment = Segment::new(path, self.store, Box::new(source));
+        let segment = Segment::new(path, self.store, source);
         match &self.head {
             Some(head) => segment.with_head(Ok(head.clone())),
             None => segment,

@@ -4,6 +4,7 @@ use logq_format::{Timestamp, WorkerId};
 use logq_reader::{Gap, Holder, Report, WriterLife};
 use serde_json::{Value, json};
 
+use crate::damage;
 use crate::exit::Exit;
 use crate::liveness::Finality;
 use crate::output::escape;
@@ -85,6 +86,7 @@ impl<'a> Completeness<'a> {
         if more > 0 {
             lines.push(format!("{more} more damaged places; `logq stats` lists them"));
         }
+        lines.extend(held(report));
         if missing > 0 {
             lines.push(format!("{missing} records are missing: their blocks were lost or damaged"));
         }
@@ -198,6 +200,18 @@ pub(crate) fn absorb(report: &mut Report, other: Report) {
 fn skipped(gap: &Gap) -> String {
     let path = gap.path.display();
     format!("{path}: bytes {} to {} skipped: {}", gap.range.start, gap.range.end, gap.cause)
+}
+
+/// What the damaged places have held, as far as headers of blocks tell.
+fn held(report: &Report) -> Option<String> {
+    let records = damage::records_in_gaps(report);
+    let spans = || report.gaps.iter().filter(|gap| damage::records(gap) > Some(0));
+    let from = spans().filter_map(|gap| gap.span).map(|(from, _)| from).min()?;
+    let to = spans().filter_map(|gap| gap.span).map(|(_, to)| to).max()?;
+    let or_more = if report.gaps_omitted > 0 { " or more" } else { "" };
+    Some(format!(
+        "{records} records{or_more} between {from} and {to} cannot be read there; which of them match is not known"
+    ))
 }
 
 /// Who a writer is, in words.

@@ -78,15 +78,19 @@ fn writer(origin: Origin) -> String {
 }
 
 /// The records that a gap is known to have held.
-fn records(gap: &Gap) -> Option<u64> {
+pub(crate) fn records(gap: &Gap) -> Option<u64> {
     gap.sequences.as_ref().map(|numbers| numbers.end.saturating_sub(numbers.start))
 }
 
 /// An estimate of the records lost: those that jumps in sequences and headers of damaged blocks
 /// tell of. Where a header itself is damaged and its writer never wrote again, nothing tells.
 pub(crate) fn lost(report: &Report) -> u64 {
-    let in_gaps = report.gaps.iter().filter_map(records);
-    in_gaps.fold(report.missing_records(), u64::saturating_add)
+    records_in_gaps(report).saturating_add(report.missing_records())
+}
+
+/// The records that the damaged places have held, as far as headers of blocks tell.
+pub(crate) fn records_in_gaps(report: &Report) -> u64 {
+    report.gaps.iter().filter_map(records).fold(0, u64::saturating_add)
 }
 
 /// The bytes that were skipped.

@@ -245,3 +245,37 @@ fn the_series_of_a_monitor_is_served() {
     let plain = Served::run(&scratch, &["serve"], &[]);
     assert_eq!(get(plain.get, "/v1/monitor/series", &[]).status, 404, "not without the flag");
 }
+
+/// Times that name no zone are of the one that the server was given.
+#[test]
+fn times_in_questions_are_of_the_zone_that_was_named() {
+    let scratch = Scratch::new();
+    scratch.store("shop", common::CLUSTER);
+    let check = |flags: &[&str], variables: &[(&str, &str)], since: &str| {
+        let served = Served::run(&scratch, &[&["serve"], flags, &["shop"]].concat(), variables);
+        let path = format!("/v1/stores/shop/records?format=json&since=2026-02-03T{since}");
+        let mut answer = get(served.get, &path, &[]);
+        assert_eq!(answer.status, 200, "{flags:?}");
+        let text = answer.text();
+        // The last two of the store, from half past 14:00:00 UTC on.
+        assert_eq!(text.lines().count(), 2, "{flags:?}: {text}");
+    };
+    check(&["--tz", "Asia/Kolkata"], &[], "19:30:30");
+    check(&["--utc"], &[("LOGQ_TZ", "Asia/Kolkata")], "14:00:30");
+    check(&["--local"], &[("TZ", "Asia/Kolkata")], "19:30:30");
+}
+
+#[test]
+fn a_quiet_server_tells_nothing_of_requests() {
+    let said = |flags: &[&str]| {
+        let scratch = Scratch::new();
+        let served = Served::start(&scratch, flags, &[]);
+        assert_eq!(get(served.get, "/v1/streams", &[]).status, 200);
+        served.signal(Signal::SIGTERM);
+        served.ended().1
+    };
+    let told = said(&[]);
+    assert!(told.contains("/v1/streams"), "{told}");
+    let quiet = said(&["--quiet"]);
+    assert!(quiet.contains("reading:") && !quiet.contains("/v1/streams"), "{quiet}");
+}

@@ -115,6 +115,15 @@ fn requests_in_flight_are_those_begun_and_not_ended() {
     check(&["--at", "2026-02-03 14:00:08.5"], &[(2, 503.into())], 0);
     check(&[], &[], 1);
 
+    // What a process that was killed had not written is not among them, and that is told.
+    let lost = |arguments: &[&str]| {
+        let run = scratch.run(&[&["inflight", "store"], arguments].concat());
+        run.stderr.contains("worker 2 ended badly, and its last record is of 2026-02-03T14:00:0")
+    };
+    assert!(lost(&["--at", "crash"]) && lost(&["--at", "crash", "-W", "2"]));
+    assert!(!lost(&["--at", "crash", "-W", "1"]) && !lost(&["--at", "crash", "-q"]));
+    assert!(!lost(&["--at", "2026-02-03 14:00:06.5"]) && !lost(&[]));
+
     let run = scratch.run(&["inflight", "--at", "2026-02-03 14:00:07", "store", "--utc"]);
     assert_eq!(
         run.stdout,
@@ -203,6 +212,14 @@ fn damage_is_found_told_and_left_out_of_the_copy() {
     assert!(gap["span"]["first"].as_str().unwrap().starts_with("2026-02-03T14:00:00."), "{gap}");
     let text = scratch.run(&["verify", "store"]);
     assert!(text.stdout.contains(&format!("{lost} records lost")), "{text:?}");
+
+    // A plain question tells as much: how many records, and from when to when.
+    let (first, last) = (&gap["span"]["first"], &gap["span"]["last"]);
+    let (first, last) = (first.as_str().unwrap(), last.as_str().unwrap());
+    let told = format!("{lost} records between {first} and {last} cannot be read there");
+    let run = scratch.run(&["-o", "cat", "store"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.contains(&told), "{told}: {}", run.stderr);
 
     let run = scratch.run(&["repair", "--to", "copy", "store"]);
     assert_eq!(run.code, 3, "{run:?}");

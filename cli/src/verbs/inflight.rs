@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 use logq_format::{
     Event, Lifecycle, RecordType, RequestId, Timestamp, TypeSet, WorkerId, WriterId, json,
 };
-use logq_reader::Row;
+use logq_reader::{Filter, Order, Query, Row};
 
 use crate::args::{FilterArguments, RangeArguments, StoreArguments};
 use crate::completeness::Completeness;
 use crate::exit::Exit;
 use crate::output::time::{Precision, write_time};
-use crate::output::{Output, escape, push};
+use crate::output::{Output, escape, push, zoned_time};
 use crate::question::Question;
 
 /// When, where, and how to print it.
@@ -112,9 +113,83 @@ pub(crate) fn run(arguments: &InflightArguments) -> anyhow::Result<Exit> {
         if open.omitted > 0 {
             eprintln!("logq: {} more requests never end here and are not listed", open.omitted);
         }
+        if let Some(end) = Abrupt::at(&question)? {
+            eprintln!("logq: {}", end.text(&question.zone));
+        }
         completeness.tell(printed.any);
     }
     Ok(completeness.exit(printed.any))
+}
+
+/// A worker that ended badly at the very instant that is asked about, as `--at crash` does: what it had
+/// not written yet is lost with it, and no request that began then is listed.
+struct Abrupt {
+    worker: WorkerId,
+    ended: Timestamp,
+    last: Timestamp,
+}
+
+impl Abrupt {
+    fn at(question: &Question) -> anyhow::Result<Option<Self>> {
+        let Some(ended) = question.range.until else { return Ok(None) };
+        let exits = Query {
+            since: Some(ended),
+            until: Some(ended.saturating_add_micros(1)),
+            limit: Some(1),
+            filter: Filter {
+                types: TypeSet::EMPTY.with(RecordType::WorkerExited),
+                ..question.query().filter
+            },
+            ..Query::default()
+        };
+        let worker = first(question, &exits, |row| match row.record().ok()?.event {
+            Event::WorkerExited(exited) if !exited.is_orderly() => Some(exited.worker),
+            _ => None,
+        })?;
+        let Some(worker) = worker else { return Ok(None) };
+        let own = TypeSet::ALL.bits() & !ABOUT_OTHERS.bits();
+        let filter = Filter {
+            types: TypeSet::from_bits(own),
+            workers: Some(vec![Some(worker)]),
+            ..Filter::default()
+        };
+        let (order, limit) = (Order::Descending, Some(1));
+        let newest = Query { until: Some(ended), filter, order, limit, ..Query::default() };
+        let last = first(question, &newest, |row| Some(row.time()))?;
+        Ok(last.map(|last| Self { worker, ended, last }))
+    }
+
+    fn text(&self, zone: &TimeZone) -> String {
+        let Self { worker, ended, last } = self;
+        let silent = Duration::from_micros(ended.micros_since(*last));
+        format!(
+            "worker {worker} ended badly, and its last record is of {}, {silent:?} before: what it began \
+             in between was lost with it",
+            zoned_time(*last, zone)
+        )
+    }
+}
+
+/// The records that the master writes about workers.
+const ABOUT_OTHERS: TypeSet =
+    TypeSet::EMPTY.with(RecordType::WorkerSpawned).with(RecordType::WorkerExited);
+
+/// What `of` says of the first record that is found.
+fn first<T: Send>(
+    question: &Question,
+    query: &Query<'_>,
+    of: impl Fn(&Row<'_>) -> Option<T> + Sync,
+) -> anyhow::Result<Option<T>> {
+    let mut found = None;
+    question.snapshot.scan(
+        query,
+        |rows| rows.iter().find_map(|row| of(&row)),
+        |some| {
+            found = found.take().or(some);
+            ControlFlow::Continue(())
+        },
+    )?;
+    Ok(found)
 }
 
 /// The records that tell when requests begin and end.

@@ -128,6 +128,9 @@ impl RecordsArguments {
             Lines::Newest(most) if most > 0 => Some(most),
             Lines::Newest(_) | Lines::Oldest(_) => bail!("-n of `logq top` is a number, or all"),
         };
+        if self.aggregate.has_fields() {
+            bail!("--by means nothing for `logq top FIELD`, which has the field already");
+        }
         self.aggregate.most_frequent(fields, most);
         self.for_numbers("top")
     }
@@ -180,6 +183,7 @@ impl RecordsArguments {
             (self.request_where.is_some(), "--request-where"),
             (self.list_runs, "--list-runs"),
             (self.cursors.is_any(), "a cursor"),
+            (self.output.template.is_some(), "--template"),
         ];
         flags.into_iter().find_map(|(is_given, flag)| is_given.then_some(flag))
     }

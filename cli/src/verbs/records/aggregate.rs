@@ -68,7 +68,7 @@ pub(super) struct AggregateArguments {
 }
 
 /// Flags that choose among records and mean nothing for numbers.
-const ABOUT_RECORDS: [&str; 8] = [
+const ABOUT_RECORDS: [&str; 9] = [
     "lines",
     "reverse",
     "max_count",
@@ -77,6 +77,7 @@ const ABOUT_RECORDS: [&str; 8] = [
     "after_context",
     "request_where",
     "list_runs",
+    "template",
 ];
 
 impl AggregateArguments {
@@ -84,6 +85,11 @@ impl AggregateArguments {
     pub(super) fn most_frequent(&mut self, fields: &str, most: Option<u64>) {
         self.by = Some(fields.to_owned());
         self.top = most;
+    }
+
+    /// Whether fields are named.
+    pub(super) fn has_fields(&self) -> bool {
+        self.by.is_some()
     }
 
     /// Asks for bars over time.

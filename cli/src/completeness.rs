@@ -146,6 +146,7 @@ impl<'a> Completeness<'a> {
             "gapsOmitted": report.gaps_omitted,
             "missing": report.missing_records(),
             "dropped": report.lost_records,
+            "late": report.late_records,
             "unknownRecords": report.unknown_records,
             "unknownBlocks": report.unknown_blocks,
         });

@@ -101,21 +101,6 @@ pub(crate) fn bytes(report: &Report) -> u64 {
 
 /// The same for programs.
 pub(crate) fn object(report: &Report) -> Value {
-    let span = |span: Option<(Timestamp, Timestamp)>| {
-        span.map(|(first, last)| json!({ "first": first.to_string(), "last": last.to_string() }))
-    };
-    let place = |gap: &Gap| {
-        json!({
-            "path": gap.path.to_string_lossy(),
-            "start": gap.range.start,
-            "end": gap.range.end,
-            "cause": gap.cause.to_string(),
-            "writer": gap.origin.map(|origin| origin.writer.0),
-            "workerId": gap.origin.and_then(|origin| origin.worker).map(WorkerId::get),
-            "records": records(gap),
-            "span": span(gap.span),
-        })
-    };
     let missing = |missing: &Missing| {
         json!({
             "writer": missing.origin.writer.0,
@@ -126,14 +111,34 @@ pub(crate) fn object(report: &Report) -> Value {
         })
     };
     json!({
-        "gaps": report.gaps.iter().map(place).collect::<Vec<_>>(),
+        "gaps": report.gaps.iter().map(gap).collect::<Vec<_>>(),
         "gapsOmitted": report.gaps_omitted,
         "bytesSkipped": bytes(report),
         "missing": report.missing.iter().map(missing).collect::<Vec<_>>(),
         "recordsLost": lost(report),
-        "unfinished": report.unfinished.iter().map(place).collect::<Vec<_>>(),
+        "unfinished": report.unfinished.iter().map(gap).collect::<Vec<_>>(),
         "dropped": report.lost_records,
         "unknownRecords": report.unknown_records,
         "unknownBlocks": report.unknown_blocks,
     })
+}
+
+/// A place that cannot be read, for programs.
+pub(crate) fn gap(gap: &Gap) -> Value {
+    json!({
+        "path": gap.path.to_string_lossy(),
+        "start": gap.range.start,
+        "end": gap.range.end,
+        "cause": gap.cause.to_string(),
+        "writer": gap.origin.map(|origin| origin.writer.0),
+        "workerId": gap.origin.and_then(|origin| origin.worker).map(WorkerId::get),
+        "records": records(gap),
+        "span": span(gap.span),
+    })
+}
+
+/// The times of the first and of the last record.
+pub(crate) fn span(span: Option<(Timestamp, Timestamp)>) -> Value {
+    let object = |(first, last): (Timestamp, Timestamp)| json!({ "first": first.to_string(), "last": last.to_string() });
+    span.map_or(Value::Null, object)
 }

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use logq_format::Timestamp;
-use logq_reader::{DictionarySummary, Gap, SegmentSummary, Summary, WriterSummary};
+use logq_reader::{DictionarySummary, SegmentSummary, Summary, WriterSummary};
 use serde_json::{Value, json};
 
 use crate::args::StoreArguments;
+use crate::damage::{gap, span};
 use crate::exit::Exit;
 use crate::question;
 
@@ -231,24 +231,5 @@ fn bytes(summary: &Summary) -> Value {
         "spines": bytes.spine_stored,
         "bodies": bytes.body_stored,
         "other": bytes.other,
-    })
-}
-
-fn span(span: Option<(Timestamp, Timestamp)>) -> Value {
-    span.map_or(
-        Value::Null,
-        |(first, last)| json!({ "first": first.to_string(), "last": last.to_string() }),
-    )
-}
-
-fn gap(gap: &Gap) -> Value {
-    json!({
-        "path": gap.path.to_string_lossy(),
-        "start": gap.range.start,
-        "end": gap.range.end,
-        "cause": gap.cause.to_string(),
-        "writer": gap.origin.map(|origin| origin.writer.0),
-        "first": gap.span.map(|(from, _)| from.to_string()),
-        "last": gap.span.map(|(_, to)| to.to_string()),
     })
 }

@@ -52,7 +52,7 @@ for form in combined csv; do
     echo "$form: $(wc -c < $form.log) bytes, $(wc -l < $form.log) lines"
     row "mawk, sections alone" "$(measure "mawk -F '$separator' '$sections' $form.log")"
     row "logq, summaries, alerts, top ten" "$(measure "$monitor --top 10 $form.log")"
-    row "logq, the same on one thread" "$(measure "RAYON_NUM_THREADS=1 $monitor --top 10 $form.log")"
+    row "logq, the same, lines read by one thread" "$(measure "RAYON_NUM_THREADS=1 $monitor --top 10 $form.log")"
     row "logq, summaries and alerts" "$(measure "$monitor $form.log")"
     if command -v goaccess > /dev/null; then
         head -c $((bytes / 16)) "$form.log" | sed '$d' > part

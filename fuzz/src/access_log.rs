@@ -38,9 +38,9 @@ fn said(log: &[u8], size: usize, options: &InputOptions, in_tasks: bool) -> Stri
     let mut input = Input::new(monitor.open("log"), options.clone());
     for piece in log.chunks(size) {
         let read = match in_tasks {
-            true => input.push_spread(piece, 3, &mut monitor, |tasks| {
-                tasks.into_iter().map(Task::run).collect()
-            }),
+            true => {
+                input.push_spread(piece, 3, &mut monitor, |tasks| tasks.into_iter().map(Task::run))
+            }
             false => input.push(piece, &mut monitor),
         };
         read.expect("forced");

@@ -125,7 +125,8 @@ impl Input {
     }
 
     /// The same as [`push`](Self::push), with the lines read by `run` in up to `parts` tasks, which
-    /// it may run at the same time; it answers their batches in the order of the tasks.
+    /// it may run at the same time; it answers their batches in the order of the tasks, and each is
+    /// counted as soon as it is there.
     ///
     /// # Errors
     ///
@@ -134,24 +135,24 @@ impl Input {
     /// # Examples
     ///
     /// ```
-    /// use logq_monitor::{Batch, Input, InputOptions, Monitor, Options, Task};
+    /// use logq_monitor::{Input, InputOptions, Monitor, Options, Task};
     ///
     /// let mut monitor = Monitor::new(Options::default());
     /// let mut input = Input::new(monitor.open("access.csv"), InputOptions::default());
     /// let piece = b"date,request\n1549573860,GET /a HTTP/1.1\n";
     /// input.push_spread(piece, 4, &mut monitor, |tasks| {
-    ///     // With rayon: tasks.into_par_iter().map(Task::run).collect()
-    ///     tasks.into_iter().map(Task::run).collect()
+    ///     // With rayon: tasks.into_par_iter().map(Task::run).collect::<Vec<_>>()
+    ///     tasks.into_iter().map(Task::run)
     /// })?;
     /// assert_eq!(monitor.report().counts.hits, 1);
     /// # Ok::<(), logq_monitor::InputError>(())
     /// ```
-    pub fn push_spread<'p>(
+    pub fn push_spread<'p, B: IntoIterator<Item = Batch<'p>>>(
         &mut self,
         piece: &'p [u8],
         parts: usize,
         monitor: &mut Monitor,
-        run: impl FnOnce(Vec<Task<'p>>) -> Vec<Batch<'p>>,
+        run: impl FnOnce(Vec<Task<'p>>) -> B,
     ) -> Result<(), InputError> {
         if self.parser.is_none() || self.sample.is_some() {
             return self.push(piece, monitor);

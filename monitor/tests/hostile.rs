@@ -306,7 +306,7 @@ fn tasks_read_what_one_reader_reads() {
         for piece in text.as_bytes().chunks(size) {
             match parts {
                 Some(parts) => input.push_spread(piece, parts, &mut monitor, |tasks| {
-                    tasks.into_iter().map(Task::run).collect()
+                    tasks.into_iter().map(Task::run)
                 }),
                 None => input.push(piece, &mut monitor),
             }

@@ -2,13 +2,13 @@
 
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use logq_monitor::{
-    Format, Input, InputError, InputOptions, LineParser, Monitor, Parsed, SourceId,
+    Batch, Format, Input, InputError, InputOptions, LineParser, Monitor, Parsed, SourceId, Task,
 };
 use logq_reader::{Notification, Wake};
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::archive::Archive;
 use super::file::{Grown, OpenError, OpenFile};
@@ -23,6 +23,8 @@ use super::tail::{Step, Tail};
 const LATE_MAX: usize = 32;
 /// A piece of at least this size is spread over all processors.
 const SPREAD_BYTES: usize = 128 << 10;
+/// Into so many parts for each of them, so that the first ones are counted while others are read.
+const PARTS: usize = 4;
 
 /// What all sources read with.
 pub(super) struct Desk {
@@ -291,9 +293,9 @@ impl Source {
         if piece.len() < SPREAD_BYTES {
             self.input.push(piece, monitor)?;
         } else {
-            let parts = rayon::current_num_threads();
-            self.input.push_spread(piece, parts, monitor, |tasks| {
-                tasks.into_par_iter().map(logq_monitor::Task::run).collect()
+            let parts = PARTS * rayon::current_num_threads();
+            rayon::in_place_scope(|scope| {
+                self.input.push_spread(piece, parts, monitor, |tasks| begin(tasks, scope))
             })?;
         }
         Ok(Progress::Read(piece.len()))
@@ -404,6 +406,22 @@ impl Late {
         }
         desk.ledger.release(&self.file);
     }
+}
+
+/// Reads parts of a piece on all processors; hands them out in order, each when it is there.
+fn begin<'p: 's, 's>(
+    tasks: Vec<Task<'p>>,
+    scope: &rayon::Scope<'s>,
+) -> impl Iterator<Item = Batch<'p>> + use<'p> {
+    let begin = |task: Task<'p>| {
+        let (sender, receiver) = sync_channel(1);
+        // If nobody waits any more, the run is over.
+        scope.spawn(move |_| drop(sender.send(task.run())));
+        receiver
+    };
+    let receivers: Vec<Receiver<Batch<'p>>> = tasks.into_iter().map(begin).collect();
+    // One that comes to nothing has panicked, and leaving the scope tells of it.
+    receivers.into_iter().filter_map(|receiver| receiver.recv().ok())
 }
 
 /// The lines at the start of a file that name its columns.

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use logq_format::{
-    BLOCK_HEADER_LEN, BlockHeader, BlockKind, FILE_HEADER_LEN, StreamEnd, StreamMark,
-    StreamSelection, Timestamp,
+    BLOCK_HEADER_LEN, BlockHeader, BlockKind, FILE_HEADER_LEN, StoredBlock, StreamEnd, StreamMark,
+    StreamSelection, Timestamp, encode_dictionary,
 };
 
 use crate::hop::Hopped;
@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::strand::Strand;
 use crate::timeline::{Span, Timeline, times};
 use crate::wanted::Wanted;
+use crate::workspace::find_dictionary;
 
 /// How many bytes of blocks that follow each other are copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -78,6 +79,7 @@ impl Snapshot {
         let wanted = Wanted::new(&chosen);
         let mut sender = Sender {
             out,
+            segments: self.segments(),
             wanted: &wanted,
             times: times(&chosen),
             end: StreamEnd::default(),
@@ -132,6 +134,7 @@ fn selection(
 /// A stream being written.
 struct Sender<'a, 's> {
     out: &'a mut dyn Write,
+    segments: &'s [Segment],
     wanted: &'a Wanted<'a>,
     times: Span,
     /// What has been written so far.
@@ -142,6 +145,8 @@ struct Sender<'a, 's> {
 
 /// The image of a segment being written.
 struct Image<'s> {
+    /// Its place among the segments.
+    index: u32,
     segment: &'s Segment,
     head: &'s Head,
     is_begun: bool,
@@ -171,7 +176,9 @@ impl<'s> Sender<'_, 's> {
             self.ledger.batch(index, &mut advance.batch);
             let Ok(head) = segment.head() else { break };
             let (is_begun, joins) = (false, Vec::new());
-            let image = image.get_or_insert(Image { segment, head, is_begun, joins });
+            let place = u32::try_from(index).unwrap_or(u32::MAX);
+            let begun = Image { index: place, segment, head, is_begun, joins };
+            let image = image.get_or_insert(begun);
             self.copy_some(image, &advance.batch.blocks)?;
         }
         Ok(())
@@ -262,7 +269,10 @@ impl<'s> Sender<'_, 's> {
         self.write(&StreamMark::Image { segment, store }.encode())?;
         let start = FILE_HEADER_LEN as u64;
         self.copy_range(image, 0..start)?;
-        if let Some(end) = dictionary_end(image) {
+        if let Some(dictionary) = self.replacement(image) {
+            self.write(&dictionary)?;
+            self.end.blocks += 1;
+        } else if let Some(end) = dictionary_end(image) {
             self.copy_range(image, start..end)?;
             self.end.blocks += 1;
         }
@@ -270,6 +280,20 @@ impl<'s> Sender<'_, 's> {
             self.copy(image, &[&join])?;
         }
         Ok(())
+    }
+
+    /// The DICTIONARY block that the image gets instead of a damaged one, if there is a copy: who
+    /// receives it has no other segment to look for one.
+    fn replacement(&self, image: &Image<'s>) -> Option<Vec<u8>> {
+        let header =
+            image.head.header.as_ref().ok().filter(|header| header.dictionary.is_some())?;
+        if is_dictionary_intact(image) {
+            return None;
+        }
+        let dictionary = find_dictionary(self.segments, image.index)?;
+        let mut block = Vec::new();
+        encode_dictionary(&dictionary, header.created, header.marker, &mut block);
+        Some(block)
     }
 
     fn copy_range(&mut self, image: &Image<'s>, range: Range<u64>) -> io::Result<()> {
@@ -304,6 +328,16 @@ impl<'s> Sender<'_, 's> {
         self.out.flush()?;
         Ok((end, report))
     }
+}
+
+fn is_dictionary_intact(image: &Image<'_>) -> bool {
+    let Some(end) = dictionary_end(image) else { return false };
+    let range = FILE_HEADER_LEN as u64..end;
+    image.segment.source().read(range, Vec::new()).is_ok_and(|bytes| {
+        let header = BlockHeader::decode(&bytes, image.head.marker);
+        let block = header.and_then(|header| StoredBlock::new(header, &bytes));
+        block.is_ok_and(|block| block.check_body().is_ok())
+    })
 }
 
 /// Where the dictionary ends that a segment begins with, if it does.

@@ -73,7 +73,7 @@ impl Workspaces {
 /// The dictionary of a segment. Where it is damaged, another segment may have the same one, as those of
 /// one import do, or a copy, as the next one after a rotation does, or there is one in the segment
 /// itself. Its identity is a checksum of its bytes.
-fn find_dictionary(segments: &[Segment], segment: u32) -> Option<Dictionary> {
+pub(crate) fn find_dictionary(segments: &[Segment], segment: u32) -> Option<Dictionary> {
     let own = segments.get(segment as usize)?;
     own.read_dictionary().or_else(|| {
         let id = own.dictionary_id()?;

@@ -357,6 +357,12 @@ fn a_damaged_dictionary_is_taken_from_the_copy_in_the_next_segment_or_at_the_end
                 assert_eq!(report.gaps.len(), 1, "byte {at}: {:?}", report.gaps);
                 assert_eq!(report.missing_records(), 0);
             }
+            // Who gets the blocks through a pipe gets them with a dictionary that is intact.
+            let mut pipe = Vec::new();
+            in_memory(&damaged).blocks(&Query::default(), None, &mut pipe).unwrap();
+            let there = Snapshot::of_stream("the pipe", pipe.as_slice()).unwrap();
+            let found = lines(&there, &Query::default()).0;
+            assert!(found == whole, "segment {index}, byte {at}: {} records sent", found.len());
             // Alone, only the one with a copy at its end can be read.
             let alone = in_memory(&damaged[index..=index]);
             let found = lines(&alone, &Query::default()).0.len();

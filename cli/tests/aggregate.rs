@@ -362,7 +362,7 @@ fn labels_of_bars_are_read_back_as_their_beginnings() {
 
 #[test]
 fn every_flag_of_numbers_goes_with_several_threads_and_stores() {
-    let (scratch, _) = store(11, 2_000);
+    let (scratch, records) = store(11, 2_000);
     let words = ["--hist=1m", "--by", "level,section", "--quantile", "50", "--of", "bytes"];
     let text = |more: &[&str]| {
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
@@ -371,6 +371,18 @@ fn every_flag_of_numbers_goes_with_several_threads_and_stores() {
     let one = text(&["-j", "1", "store"]);
     assert_eq!(text(&["-j", "4", "store"]), one);
     assert!(one.lines().count() > 100);
+    let exact = ["--quantile", "37,50,99", "--of", "bytes", "--exact", "-o", "json", "store"];
+    let exact = json_lines(&scratch.run(&exact).stdout).remove(0);
+    let sizes = records.iter().filter_map(|record| record["bytes"].as_u64());
+    let mut sizes: Vec<_> = sizes.collect();
+    sizes.sort_unstable();
+    let mut different = sizes.clone();
+    different.dedup();
+    assert!(different.len() > 300, "{} sizes", different.len());
+    for percent in [37, 50, 99] {
+        let size = sizes[(sizes.len() * percent).div_ceil(100) - 1];
+        assert_eq!(exact[format!("p{percent}")], json!(size), "p{percent}: {exact}");
+    }
     let twice = scratch.run(&["--by", "level", "-o", "json", "store", "store"]).stdout;
     let once = scratch.run(&["--by", "level", "-o", "json", "store"]).stdout;
     let sum =

@@ -106,7 +106,7 @@ fn companions(verb: &str, flag: &str) -> Vec<&'static str> {
             let until = ["--until", "2026-02-04"];
             until.into_iter().chain((flag != "--follow").then_some("--follow")).collect()
         }
-        "--of" => vec!["--quantile", "50"],
+        "--exact" | "--of" => vec!["--quantile", "50"],
         "--top" => vec!["--by", "level"],
         "--trailer" => vec!["-o", "json"],
         "--window" => vec!["--around", "2026-02-03T14:00:02"],

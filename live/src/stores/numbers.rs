@@ -76,7 +76,7 @@ pub(super) fn aggregate(
     let question = Question::new(store, &parameters, zone)?;
     let query = Query { stop: Some(stop.flag()), ..question.query() };
     let measure = quantiles.as_ref().map(|quantiles| &quantiles.of);
-    let grouping = Grouping { by: &by.dimensions, edges: None, measure };
+    let grouping = Grouping { by: &by.dimensions, measure, ..Grouping::default() };
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
     let told = Told { report: &report, range: question.range, finality: &question.finality };
     let listed = largest(&groups, top);
@@ -115,7 +115,8 @@ pub(super) fn histogram(
         let told = Told { report: &report, range: question.range, finality: &question.finality };
         return Ok(json!({ "step": null, "buckets": [], "trailer": told.trailer(records, None) }));
     };
-    let grouping = Grouping { by: &by.dimensions, edges: Some(stretches.edges()), measure: None };
+    let grouping =
+        Grouping { by: &by.dimensions, edges: Some(stretches.edges()), ..Grouping::default() };
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
     let told = Told { report: &report, range: question.range, finality: &question.finality };
     Ok(json!({

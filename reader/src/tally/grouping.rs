@@ -25,6 +25,8 @@ pub struct Grouping<'g> {
     pub edges: Option<&'g [Timestamp]>,
     /// The number of which quantiles are wanted.
     pub measure: Option<&'g FieldPath>,
+    /// Whether quantiles are to be exact, as far as memory allows; see [`Groups::is_exact`].
+    pub exact: bool,
 }
 
 /// A field that tells groups apart, or something about it.

@@ -47,7 +47,8 @@ pub struct Group {
 ///
 /// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 24 MiB of them, or 8 MiB
 /// where time is divided, the records of groups that were not known before are counted together, see
-/// [`Self::other`]. The counts of the groups that are told apart are exact nevertheless.
+/// [`Self::other`]. The counts of the groups that are told apart are exact nevertheless. Exact quantiles
+/// are given up for that memory, see [`Self::is_exact`].
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// What the key begins with.
@@ -59,6 +60,7 @@ pub struct Groups {
     others: BTreeMap<Option<Timestamp>, Cell>,
     records: u64,
     numberless: u64,
+    is_exact: bool,
     limits: Limits,
     bytes: usize,
 }
@@ -76,10 +78,11 @@ pub(crate) struct Limits {
 }
 
 impl Cell {
-    fn add(&mut self, count: u64, number: Option<f64>) {
+    fn add(&mut self, count: u64, number: Option<f64>, is_exact: bool) {
         self.count += count;
         if let Some(number) = number {
-            self.sketch.get_or_insert_default().add(number);
+            let new = || if is_exact { Sketch::exact() } else { Sketch::default() };
+            self.sketch.get_or_insert_with(|| Box::new(new())).add(number);
         }
     }
 
@@ -123,6 +126,7 @@ impl Groups {
             others: BTreeMap::new(),
             records: 0,
             numberless: 0,
+            is_exact: grouping.exact,
             limits,
             bytes: 0,
         }
@@ -150,6 +154,26 @@ impl Groups {
         }
         for (start, cell) in other.others {
             self.others.entry(start).or_default().merge(cell);
+        }
+        if self.is_exact && (!other.is_exact || self.bytes > self.limits.bytes) {
+            self.turn_into_bins();
+        }
+    }
+
+    /// Whether all quantiles are exact, as was asked for: there was memory for all different numbers.
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// Gives up exact quantiles for memory.
+    fn turn_into_bins(&mut self) {
+        self.is_exact = false;
+        for cell in self.cells.iter_mut().chain(self.others.values_mut()) {
+            let before = cell.bytes();
+            if let Some(sketch) = &mut cell.sketch {
+                sketch.turn_into_bins();
+            }
+            self.bytes = self.bytes.saturating_sub(before.saturating_sub(cell.bytes()));
         }
     }
 
@@ -240,7 +264,7 @@ impl Groups {
     pub(super) fn add(&mut self, place: usize, count: u64, number: Option<f64>) {
         self.records += count;
         if let Some(cell) = self.cells.get_mut(place) {
-            cell.add(count, number);
+            cell.add(count, number, self.is_exact);
         }
     }
 
@@ -254,13 +278,16 @@ impl Groups {
         self.records += 1;
         if let Some(cell) = self.index.get(key).and_then(|index| self.cells.get_mut(*index)) {
             let before = cell.bytes();
-            cell.add(1, number);
+            cell.add(1, number, self.is_exact);
             self.bytes += cell.bytes().saturating_sub(before);
-            return;
+        } else {
+            let mut cell = Cell::default();
+            cell.add(1, number, self.is_exact);
+            self.merge(key.into(), cell);
         }
-        let mut cell = Cell::default();
-        cell.add(1, number);
-        self.merge(key.into(), cell);
+        if self.is_exact && self.bytes > self.limits.bytes {
+            self.turn_into_bins();
+        }
     }
 
     fn merge(&mut self, key: Box<[u8]>, cell: Cell) {

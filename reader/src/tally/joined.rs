@@ -409,7 +409,7 @@ mod tests {
     fn requests_that_are_open_for_too_long_or_too_many_are_given_up() {
         let by = [Dimension::from(FieldPath::parse("url").unwrap())];
         let duration = FieldPath::parse("durationMs").unwrap();
-        let grouping = Grouping { by: &by, edges: None, measure: Some(&duration) };
+        let grouping = Grouping { by: &by, measure: Some(&duration), ..Grouping::default() };
         let joined = Joined::of(&Query::default(), &grouping).unwrap();
         let told = |request, at| event(request, at, What::Told([[request].into()].into()));
         let counted = |request, at| event(request, at, What::Counted([].into(), Some(1.0)));
@@ -444,7 +444,7 @@ mod tests {
     fn responses_wait_for_their_numbers() {
         let by = [Dimension::from(FieldPath::parse("statusCode").unwrap())];
         let bytes = FieldPath::parse("bytes").unwrap();
-        let grouping = Grouping { by: &by, edges: None, measure: Some(&bytes) };
+        let grouping = Grouping { by: &by, measure: Some(&bytes), ..Grouping::default() };
         let joined = Joined::late(&Query::default(), &grouping).unwrap();
         let waits = |request, at| event(request, at, What::Awaiting([[request].into()].into()));
         let late = |request, at, number| event(request, at, What::Late(number));

@@ -6,6 +6,7 @@
 //! logarithm and is the same on every machine.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// So many different values are kept as they are.
 const FEW_MAX: usize = 256;
@@ -22,7 +23,7 @@ const BIN_SHIFT: u32 = 52 - 6;
 /// With at most 256 different values the quantiles are exact, however many values there are;
 /// otherwise each is within one percent of the exact one. The same values give the same quantiles,
 /// in whatever order and in however many parts they were added, unless they are further apart than
-/// 32 doublings. Takes at most 64 KiB.
+/// 32 doublings. Takes at most 64 KiB, unless it is [exact](Self::exact).
 ///
 /// # Examples
 ///
@@ -48,9 +49,16 @@ pub struct Sketch {
     few: Vec<(f64, u64)>,
     /// Bins, ascending, with how many values are in each.
     bins: Vec<(i32, u64)>,
+    /// The bits of all values, with how often each occurs, of one that is to be exact.
+    each: Option<HashMap<u64, u64>>,
 }
 
 impl Sketch {
+    /// One that keeps every value, however many different ones there are.
+    pub fn exact() -> Self {
+        Self { each: Some(HashMap::new()), ..Self::default() }
+    }
+
     /// Counts a number. What is not finite is left out.
     pub fn add(&mut self, value: f64) {
         if value.is_finite() {
@@ -65,6 +73,8 @@ impl Sketch {
             self.turn_into_bins();
         }
         other.few.iter().for_each(|(value, count)| self.count(*value, *count));
+        let each = other.each.iter().flatten();
+        each.for_each(|(bits, count)| self.count(f64::from_bits(*bits), *count));
         other.bins.iter().for_each(|(bin, count)| self.count_in_bin(*bin, *count));
     }
 
@@ -77,6 +87,12 @@ impl Sketch {
     /// the greatest. `None` if nothing was counted.
     pub fn quantile(&self, percent: f64) -> Option<f64> {
         let rank = rank(self.total, percent);
+        if let Some(each) = &self.each {
+            let values = each.iter().map(|(bits, count)| (f64::from_bits(*bits), *count));
+            let mut values: Vec<_> = values.collect();
+            values.sort_unstable_by(|(one, _), (other, _)| one.total_cmp(other));
+            return at_rank(&values, rank);
+        }
         match self.bins.is_empty() {
             true => at_rank(&self.few, rank),
             false => at_rank(&self.bins, rank).map(middle).map(shortened),
@@ -85,7 +101,9 @@ impl Sketch {
 
     /// The memory it takes beside itself.
     pub(super) fn bytes(&self) -> usize {
-        16 * (self.few.capacity() + self.bins.capacity())
+        // A table has a byte beside each entry.
+        let each = self.each.as_ref().map_or(0, |each| 17 * each.capacity());
+        16 * (self.few.capacity() + self.bins.capacity()) + each
     }
 
     fn count(&mut self, value: f64, count: u64) {
@@ -93,6 +111,10 @@ impl Sketch {
             return self.count_in_bin(bin(value), count);
         }
         self.total += count;
+        if let Some(each) = &mut self.each {
+            *each.entry(value.to_bits()).or_default() += count;
+            return;
+        }
         count_in(&mut self.few, value, count, f64::total_cmp);
         if self.few.len() > FEW_MAX {
             self.turn_into_bins();
@@ -105,7 +127,12 @@ impl Sketch {
         confine(&mut self.bins);
     }
 
-    fn turn_into_bins(&mut self) {
+    /// Keeps no values any more, only how many are in which bin.
+    pub(super) fn turn_into_bins(&mut self) {
+        for (bits, count) in self.each.take().into_iter().flatten() {
+            count_in(&mut self.bins, bin(f64::from_bits(bits)), count, i32::cmp);
+        }
+        confine(&mut self.bins);
         for (value, count) in std::mem::take(&mut self.few) {
             count_in(&mut self.bins, bin(value), count, i32::cmp);
         }

@@ -48,6 +48,7 @@ struct Asked {
     by: Vec<Dimension>,
     edges: Option<Vec<Timestamp>>,
     measure: Option<FieldPath>,
+    exact: bool,
 }
 
 /// The first letter of a text.
@@ -78,12 +79,13 @@ impl Asked {
             edges
         });
         let measure = (rng.u8(..3) == 0).then(|| path(rng.choice(NUMBERS).unwrap()));
-        Self { by, edges, measure }
+        let exact = rng.bool();
+        Self { by, edges, measure, exact }
     }
 
     fn grouping(&self) -> Grouping<'_> {
         let (by, edges) = (self.by.as_slice(), self.edges.as_deref());
-        Grouping { by, edges, measure: self.measure.as_ref() }
+        Grouping { by, edges, measure: self.measure.as_ref(), exact: self.exact }
     }
 
     /// What the model counts.
@@ -358,7 +360,7 @@ fn what_headers_and_spines_tell_is_not_decoded() {
     let cost = |filter: Filter<'_>, by: &[&str], measure: Option<&str>| {
         let by: Vec<Dimension> = by.iter().map(|name| path(name).into()).collect();
         let measure = measure.map(path);
-        let grouping = Grouping { by: &by, edges: None, measure: measure.as_ref() };
+        let grouping = Grouping { by: &by, measure: measure.as_ref(), ..Grouping::default() };
         let query = Query { filter, ..Query::default() };
         let (groups, report) = snapshot.group(&query, &grouping).unwrap();
         assert!(!groups.is_empty(), "{by:?}");
@@ -395,7 +397,7 @@ fn groups_beyond_the_limits_are_counted_together_and_the_others_exactly() {
     let by = [Dimension::from(FieldPath::parse("seq").unwrap())];
     for edges in [None, Some([0, 10, i64::MAX / 2].map(super::cluster::time))] {
         let edges = edges.as_ref().map(<[Timestamp; 3]>::as_slice);
-        let grouping = Grouping { by: &by, edges, measure: None };
+        let grouping = Grouping { by: &by, edges, ..Grouping::default() };
         let (all, _) = snapshot.group(&Query::default(), &grouping).unwrap();
         assert!(all.len() > 20 && all.other().next().is_none());
         let exact = counted(&all);
@@ -420,7 +422,7 @@ fn a_group_beyond_the_limits_stays_beyond_them() {
     // A group that came late must not begin when there is room for its shorter key only: then its
     // count would be of a part of its records.
     let by = [Dimension::from(FieldPath::parse("level").unwrap())];
-    let grouping = Grouping { by: &by, edges: None, measure: None };
+    let grouping = Grouping { by: &by, ..Grouping::default() };
     let snapshot = in_memory(&cluster(11, Troubles::default()));
     let mut few = Groups::limited(&grouping, Limits { groups: 2, bytes: usize::MAX });
     let mut exact = BTreeMap::new();
@@ -449,7 +451,7 @@ fn what_is_told_by_the_request_is_joined_to_what_is_told_later() {
         let awaits = measure.is_some() && last == "RESPONSE";
         let path = |name: &str| FieldPath::parse(name).unwrap();
         let dimensions = by.iter().map(|name| path(name).into()).collect();
-        let asked = Asked { by: dimensions, edges: None, measure: measure.map(path) };
+        let asked = Asked { by: dimensions, edges: None, measure: measure.map(path), exact: false };
         let expression = parsed(expression);
         let filter = Filter { expression: Some(&expression), ..Filter::default() };
         let query = Query { filter, ..Query::default() };
@@ -495,8 +497,12 @@ fn a_request_before_the_range_lends_to_what_is_in_it() {
     let (store, snapshot) = (NaiveStore::read(&segments), in_memory(&segments));
     let every = select(&store, &Query::default());
     let path = |name: &str| FieldPath::parse(name).unwrap();
-    let asked =
-        Asked { by: vec![path("url").into(), path("status").into()], edges: None, measure: None };
+    let asked = Asked {
+        by: vec![path("url").into(), path("status").into()],
+        edges: None,
+        measure: None,
+        exact: false,
+    };
     let mut lent = 0;
     for since in every.iter().step_by(11).map(|known| known.time) {
         let query = Query { since: Some(since), ..Query::default() };
@@ -508,4 +514,38 @@ fn a_request_before_the_range_lends_to_what_is_in_it() {
         lent += usize::from(narrow != expected);
     }
     assert!(lent > 5, "{lent}");
+}
+
+/// Quantiles of any number of different values are exact if asked for, and within one percent once
+/// these take more memory than there is.
+#[test]
+fn quantiles_are_exact_as_long_as_there_is_memory() {
+    let options = ClusterOptions { seed: 12, actions: 900, ..ClusterOptions::default() };
+    let segments = Cluster::generate(&options).segments;
+    let (store, snapshot) = (NaiveStore::read(&segments), in_memory(&segments));
+    let measure = FieldPath::parse("seq").unwrap();
+    let grouping = Grouping { measure: Some(&measure), exact: true, ..Grouping::default() };
+    let (groups, _) = snapshot.group(&Query::default(), &grouping).unwrap();
+    assert!(groups.is_exact());
+    let mut few = Groups::limited(&grouping, Limits { groups: usize::MAX, bytes: 4_000 });
+    few.absorb(groups.clone());
+    assert!(!few.is_exact());
+    let all = select(&store, &Query::default());
+    let mut numbers: Vec<u64> = all.iter().map(|known| known.sequence).collect();
+    numbers.sort_unstable();
+    let different: std::collections::BTreeSet<_> = numbers.iter().collect();
+    assert!(different.len() > 256, "{}", different.len());
+    let only = |groups: &Groups| {
+        let group = groups.iter().next().unwrap();
+        assert_eq!((groups.len(), group.count), (1, numbers.len() as u64));
+        group.sketch.unwrap()
+    };
+    let (exact, rough) = (only(&groups), only(&few));
+    for percent in [0_u32, 12, 50, 99, 100] {
+        let rank = (numbers.len() * percent as usize).div_ceil(100).max(1);
+        let expected = numbers[rank - 1] as f64;
+        assert_eq!(exact.quantile(percent.into()), Some(expected), "{percent} %");
+        let rough = rough.quantile(percent.into()).unwrap();
+        assert!((rough - expected).abs() <= 0.01 * expected, "{percent} %: {rough}, {expected}");
+    }
 }

@@ -174,7 +174,7 @@ fn blocks_that_were_considered_are_pruned_or_told_or_decoded_or_damaged() {
                 query.filter.predicate = Some(&has_pair);
             }
             let by = [Dimension::from(FieldPath::parse("type").unwrap())];
-            let grouping = Grouping { by: &by, edges: None, measure: None };
+            let grouping = Grouping { by: &by, ..Grouping::default() };
             let reports = [
                 lines(&store, &query).1,
                 store.count(&query).unwrap().1,

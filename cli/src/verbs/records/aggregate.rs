@@ -58,13 +58,17 @@ pub(super) struct AggregateArguments {
     hist: Option<String>,
 
     /// Print these quantiles, in percent, of durationMs or the number that --of names: 50,95,99.9.
-    /// Exact for up to 256 different values, else within 1 %
+    /// Exact for up to 256 different values, else within 1 %; see --exact
     #[arg(long, value_name = "PERCENT,...", conflicts_with_all = ABOUT_RECORDS)]
     quantile: Option<String>,
 
     /// Of which number --quantile tells: durationMs, bytes, data.queue.length
     #[arg(long, value_name = "FIELD", requires = "quantile")]
     of: Option<String>,
+
+    /// With --quantile: exact, however many different values there are, as far as 24 MiB hold them
+    #[arg(long, requires = "quantile")]
+    exact: bool,
 }
 
 /// Flags that choose among records and mean nothing for numbers.
@@ -126,6 +130,7 @@ impl AggregateArguments {
             width: width.map(bar_width).transpose()?,
             quantiles: self.quantile.as_deref().map(|list| Quantiles::new(list, of)).transpose()?,
             is_count: self.count,
+            is_exact: self.exact,
         }))
     }
 }
@@ -148,6 +153,8 @@ pub(super) struct Aggregate {
     quantiles: Option<Quantiles>,
     /// Whether the number of records is all that is wanted.
     is_count: bool,
+    /// Whether quantiles are to be exact.
+    is_exact: bool,
 }
 
 /// What the time of an answer is known to hold.
@@ -176,6 +183,7 @@ impl Aggregate {
             by: &self.by.dimensions,
             edges: buckets.map(|buckets| buckets.edges()),
             measure: self.quantiles.as_ref().map(|quantiles| &quantiles.of),
+            exact: self.is_exact,
         }
     }
 
@@ -267,6 +275,12 @@ pub(super) fn print(
     let known = Known::new(coverage, &question.finality);
     let answered = Answered::new(aggregate, &groups, buckets.as_ref(), known);
     tell_others(&groups);
+    if aggregate.is_exact && !groups.is_exact() {
+        eprintln!(
+            "logq: there are more different values than memory is kept for: quantiles are within 1 %; \
+             a shorter range, or fewer groups, have fewer"
+        );
+    }
     // A failure is told by `finish`.
     let _ = asking.stages.render.time(|| out.write(&answered.text(format, bars::screen_width())));
     Ok(Answer { found: groups.records(), report })

@@ -151,3 +151,75 @@ impl Reader {
 fn end_of(state: State) -> Result<Piece, BodyError> {
     if state.ends_cleanly() { Ok(Piece::End) } else { Err(BodyError::Aborted) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::runtime::Handle;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::body::Body;
+    use crate::conn::home::Home;
+    use crate::journal::Journal;
+    use crate::message::Side;
+    use crate::streams::directory::Directory;
+    use crate::streams::record::ContentType;
+    use crate::threads::{Rank, ReaderThreads};
+
+    /// Reads at its home to the end, and tells of each piece where it was read and how long it was.
+    async fn read_all(mut reader: Reader, tell: impl Fn(Rank, usize)) {
+        loop {
+            let len = match reader.next().await.unwrap() {
+                Piece::Bytes(bytes) => bytes.len(),
+                Piece::End => 0,
+            };
+            tell(home::rank().unwrap(), len);
+            if len == 0 {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_reads_a_writer_in_a_hurry_stands_back_until_its_end() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::temporary(scratch.path()).unwrap());
+        let (kind, journal) = (ContentType::of(None), Journal::none());
+        let name = "s".parse().unwrap();
+        let (stream, mut pen) = Stream::create(&directory, name, kind, &journal).unwrap();
+        let threads = ReaderThreads::start(Handle::current()).unwrap();
+        let (sender, mut pieces) = unbounded_channel();
+        let request = Request::for_test(http::Request::new(Body::empty()));
+        let reader = Reader::new(stream.clone(), 0, End::Stream, &request);
+        let reading = read_all(reader, move |rank, len| sender.send((rank, len)).unwrap());
+        Home::new(threads.ranks().clone(), Side::Get).run(reading);
+
+        // A line is read at once, by the threads of readers.
+        stream.append(&mut pen, &Bytes::from_static(b"line\n")).1.unwrap();
+        assert_eq!(pieces.recv().await, Some((Rank::Readers, 5)));
+
+        let (begun, mut stood_back, mut read) = (Instant::now(), false, 5);
+        while !stood_back {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it never stands back");
+            for _ in 0..8 {
+                stream.append(&mut pen, &vec![b'x'; 256 << 10].into()).1.unwrap();
+            }
+            tokio::time::sleep(LOOK).await;
+            while let Ok((rank, len)) = pieces.try_recv() {
+                stood_back |= rank == Rank::Behind;
+                read += len;
+            }
+        }
+        stream.end(pen, State::Complete);
+        let last = loop {
+            match pieces.recv().await.unwrap() {
+                (rank, 0) => break rank,
+                (_, len) => read += len,
+            }
+        };
+        assert_eq!(u64::try_from(read), Ok(stream.progress().len), "nothing is left out");
+        assert_eq!(last, Rank::Readers, "and is a reader like any other at the end");
+    }
+}

@@ -809,13 +809,19 @@ const graph = {
 
   async monitor() {
     try {
+      const since = (from) => json(`v1/monitor/series?since=${new Date(from).toISOString()}&step=1s`);
       // The last seconds may still change.
-      const from = (this.bars.at(-1)?.time ?? Date.now() - 585_000) - 15_000;
-      const answer = await json(`v1/monitor/series?since=${new Date(from).toISOString()}&step=1s`);
+      let from = (this.bars.at(-1)?.time ?? Date.now() - 585_000) - 15_000;
+      let answer = await since(from);
+      if (!this.bars.length && !answer.points.length && answer.asOf) {
+        // Nobody watches any more: the last minutes of when somebody did.
+        from = Date.parse(answer.asOf) - 599_000;
+        answer = await since(from);
+      }
       const kept = this.bars.filter((bar) => bar.time < from);
       const point = (point) => ({ time: Date.parse(point.time), count: point.requests, bad: point.status?.["5xx"] ?? 0 });
       this.bars = kept.concat(answer.points.map(point)).slice(-600);
-      const told = await json("v1/monitor/events?since=1d");
+      const told = await json(`v1/monitor/events?since=${new Date(from - 86_400_000).toISOString()}`);
       this.spans = told.alerts.map((alert) => ({ from: Date.parse(alert.firedAt), to: alert.recoveredAt ? Date.parse(alert.recoveredAt) : Infinity, rule: alert.rule }));
       this.lines = told.rules.filter((rule) => rule.measure === "rate").map((rule) => rule.threshold);
       this.title = `Requests per second${answer.asOf ? `, as of ${shortly(answer.asOf)}` : ""}`;

@@ -7,6 +7,7 @@ use logq_writer::{BulkOptions, BulkWriter};
 use serde_json::Value;
 
 use crate::support::Serving;
+use crate::webdriver::{Browser, Window};
 
 /// 2026-02-03T14:00:00Z.
 const START: i64 = 1_770_127_200;
@@ -108,4 +109,35 @@ fn without_a_monitor_there_is_nothing() {
     let mut answer = server.get("/v1/monitor/series?step=x");
     assert!(answer.text().starts_with("step, column 1"));
     assert_eq!(server.json("/v1/monitor/series")["points"].as_array().unwrap().len(), 0);
+}
+
+/// Of a monitor that had ended more than ten minutes ago, the graph showed how many records its store
+/// has, under the title of its rates.
+#[test]
+fn the_graph_of_a_monitor_that_has_ended_shows_its_last_minutes() {
+    let Some(browser) = Browser::open(Window::Desk) else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    write(
+        scratch.path(),
+        &[
+            (
+                0,
+                r#"{"monitor":"started","rules":[{"rule":"rate > 1","measure":"rate","threshold":1.0,"window_s":10}]}"#,
+            ),
+            (100, r#"{"monitor":"second","requests":3}"#),
+            (101, r#"{"monitor":"alert","change":"fired","rule":"rate > 1"}"#),
+            (102, r#"{"monitor":"second","requests":500}"#),
+            (103, r#"{"monitor":"second","requests":7}"#),
+            (103, r#"{"monitor":"ended","reason":"signal"}"#),
+        ],
+    );
+    let monitor = Some(scratch.path().into());
+    let server = Serving { monitor, ..Serving::store("traffic", scratch.path()) }.start();
+    browser.go(&format!("http://{}/", server.address));
+    browser.wait("document.getElementById('graph-title').textContent.startsWith('Requests per second, as of')");
+    let value = "document.getElementById('graph-value').textContent";
+    browser.wait(&format!("{value}.includes('alert: rate > 1')"));
+    let cells = "[...document.querySelectorAll('#graph-table tbody tr')].map((row) => row.children[1].textContent)";
+    let counts = browser.run(&format!("return {cells}.slice(-4)"));
+    assert_eq!(counts, serde_json::json!(["3", "0", "500", "7"]));
 }

@@ -25,6 +25,10 @@ const GROUP_BYTES_MAX: usize = 24 << 20;
 /// as much again for each of several copies.
 const STRETCHED_BYTES_MAX: usize = 8 << 20;
 
+/// Exact quantiles are given up when groups take so much memory: a table of different numbers takes
+/// three times as much while it grows. Room for some 450,000 of them.
+const EXACT_BYTES_MAX: usize = 12 << 20;
+
 /// What a group takes in the table beside its key and the numbers of its sketch.
 const GROUP_BYTES: usize = 96;
 
@@ -48,7 +52,7 @@ pub struct Group {
 /// Bounded in memory: beyond a million groups, or 20,000 with quantiles, or 24 MiB of them, or 8 MiB
 /// where time is divided, the records of groups that were not known before are counted together, see
 /// [`Self::other`]. The counts of the groups that are told apart are exact nevertheless. Exact quantiles
-/// are given up for that memory, see [`Self::is_exact`].
+/// are given up beyond 12 MiB, see [`Self::is_exact`].
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// What the key begins with.
@@ -155,7 +159,8 @@ impl Groups {
         for (start, cell) in other.others {
             self.others.entry(start).or_default().merge(cell);
         }
-        if self.is_exact && (!other.is_exact || self.bytes > self.limits.bytes) {
+        if self.is_exact && (!other.is_exact || self.bytes > self.limits.bytes.min(EXACT_BYTES_MAX))
+        {
             self.turn_into_bins();
         }
     }
@@ -285,7 +290,7 @@ impl Groups {
             cell.add(1, number, self.is_exact);
             self.merge(key.into(), cell);
         }
-        if self.is_exact && self.bytes > self.limits.bytes {
+        if self.is_exact && self.bytes > self.limits.bytes.min(EXACT_BYTES_MAX) {
             self.turn_into_bins();
         }
     }

@@ -66,7 +66,7 @@ pub(super) struct AggregateArguments {
     #[arg(long, value_name = "FIELD", requires = "quantile")]
     of: Option<String>,
 
-    /// With --quantile: exact, however many different values there are, as far as 24 MiB hold them
+    /// With --quantile: exact, of up to some 450,000 different values
     #[arg(long, requires = "quantile")]
     exact: bool,
 }

@@ -146,7 +146,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.come_along()?;
+        self.come_along();
         loop {
             ready!(self.stream.poll_read_ready(context))?;
             match self.stream.try_read_buf(buf) {
@@ -159,16 +159,17 @@ impl AsyncRead for Socket {
 
 impl Socket {
     /// Has the system tell those threads of this socket that run its connection now.
-    fn come_along(&mut self) -> io::Result<()> {
+    fn come_along(&mut self) {
         let rank = home::rank();
         if rank == self.rank {
-            return Ok(());
+            return;
         }
-        let same = SockRef::from(&*self.stream).try_clone()?;
-        self.stream = Arc::new(TcpStream::from_std(same.into())?);
-        *self.shared.stream.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.clone();
         self.rank = rank;
-        Ok(())
+        // Where no descriptor is left for that, those that were told before tell those of now.
+        let same = SockRef::from(&*self.stream).try_clone();
+        let Ok(stream) = same.and_then(|same| TcpStream::from_std(same.into())) else { return };
+        self.stream = Arc::new(stream);
+        *self.shared.stream.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.clone();
     }
 
     /// Writes as soon as there is room, and notes whether all of `len` bytes were taken.
@@ -178,7 +179,7 @@ impl Socket {
         len: usize,
         try_write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.come_along()?;
+        self.come_along();
         while self.stream.poll_write_ready(context)?.is_ready() {
             match try_write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -34,7 +34,7 @@ const sleep = (ms, signal) => new Promise((done) => {
 
 const ACTIVE = /[\p{Cc}\p{Cs}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 
-/** Appends text, with each character that a reader could not see, or that moves others, spelled out. */
+/** Appends text, with invisible and moving characters spelled out. */
 function inert(parent, text, lines = false) {
   if (!ACTIVE.test(text)) { parent.append(text); return parent; }
   let plain = "";
@@ -106,7 +106,7 @@ async function api(path, { accept = "application/json", signal, headers = {}, me
 
 const json = async (path, options) => (await api(path, options)).json();
 
-/** The chunks of a body. Where nothing comes for long, `probe` finds out whether the server is there. */
+/** The chunks of a body. Where nothing comes for long, `probe` asks for the server. */
 async function* chunks(body, probe) {
   const reader = body.getReader();
   try {
@@ -194,7 +194,7 @@ function matcher() {
   return (line) => line.toLowerCase().includes(wanted);
 }
 
-/** Begins anew with the source and the filters that are set; at a time, if one is given. */
+/** Begins anew with what is set; at a time, if one is given. */
 function start(at) {
   leave();
   rows.replaceChildren();
@@ -267,7 +267,7 @@ async function persist(mine, connect) {
 
 // ---- A store
 
-/** Shows the newest records there are, final or not, and goes on with what comes. */
+/** Shows the newest records, and goes on with what comes. */
 async function showNewest(mine) {
   await persist(mine, async () => {
     status("waiting", "connecting");
@@ -305,7 +305,7 @@ function heard(comment) {
   asOf(time === "unknown" || time === "end" ? null : time);
 }
 
-/** Shows the records from a time on, page by page; at their end it goes on live. */
+/** Shows records from a time on, page by page, then live. */
 async function showPast(mine) {
   status("catching", "looking");
   const isThere = await loadNewer(mine, { since: mine.from.since });
@@ -442,7 +442,7 @@ async function followStream(mine) {
 }
 
 function text(decoder, bytes) {
-  // Colours are left out; whatever else a terminal would act on is spelled out later.
+  // Colours are left out; other controls are spelled out later.
   return decoder.decode(bytes).replace(/\r?\n$/, "").replace(/\x1b\[[\d;]*m/g, "");
 }
 
@@ -481,7 +481,7 @@ async function olderLines(mine, first) {
 
 // ---- Rows
 
-/** Takes a record or line that has come; waits where they come faster than they can be shown. */
+/** Takes a record or line; waits where they come faster than they can be shown. */
 async function take(mine, item) {
   mine.held.push(item);
   if (following) {
@@ -490,7 +490,7 @@ async function take(mine, item) {
   } else {
     counted(mine);
     if (mine.held.length >= HELD_MAX) {
-      // The server keeps the rest: what comes later is read when it goes on.
+      // The server keeps the rest.
       mine.isFull = true;
       mine.from = item.id ? { after: item.id } : { offset: null };
       status("paused", "paused");
@@ -559,13 +559,13 @@ function prepend(items) {
   view.scrollTop = top + (view.scrollHeight - height);
   let dropped = false;
   while (rows.childElementCount > ROWS_MAX) { forget(rows.lastElementChild, false); dropped = true; }
-  // What was dropped at the end is asked for again when somebody scrolls there.
+  // What was dropped comes again when somebody scrolls there.
   if (dropped && source.kind === "store") resumeBehindLast();
   else if (dropped) { leave(); run.isPast = true; setFollowing(false); }
   counted(run);
 }
 
-/** Gives up the connection: what comes next is behind the last row that is still there. */
+/** Gives up the connection: what comes next is behind the last row. */
 function resumeBehindLast() {
   const last = lastRow().item;
   leave();
@@ -707,19 +707,24 @@ function goOn() {
   toEnd();
 }
 
+let scrolled = 0, range = 0, touched = 0;
+const reach = () => view.scrollHeight - view.clientHeight;
 function toEnd() {
-  if (following) view.scrollTop = view.scrollHeight;
+  if (following) view.scrollTop = range = reach();
 }
-// The graph takes its place once it is known.
 new ResizeObserver(toEnd).observe(view);
+for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+  on(window, kind, () => { touched = Date.now(); }, { passive: true, capture: true });
+}
 
-let scrolled = 0;
 on(view, "scroll", () => {
-  const top = view.scrollTop, up = top < scrolled;
+  const top = view.scrollTop, up = top < scrolled, max = reach(), rest = max - top;
+  // Rows that are drawn turn out higher or lower: that is nobody's wish to look back.
+  const isMeant = Date.now() - touched < 1000 || Math.abs(max - range) < 5;
   scrolled = top;
+  range = max;
   if (!run) return;
-  const rest = view.scrollHeight - top - view.clientHeight;
-  if (following && up && rest > 40) setFollowing(false);
+  if (following && up && rest > 40) isMeant ? setFollowing(false) : toEnd();
   else if (!following && !up && rest < 4 && !loading) atBottom();
   if (top < 200 && up) loadOlder(run);
 }, { passive: true });
@@ -933,7 +938,7 @@ let typing = 0;
 for (const id of ["text", "where", "since", "until"]) {
   on($(id), "input", () => {
     clearTimeout(typing);
-    // Expressions and times are read when they are complete, text while it is typed.
+    // Expressions and times are read when complete.
     if (id === "text" || !$(id).value) typing = setTimeout(() => start(), 300);
   });
   on($(id), "keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); view.focus(); } });

@@ -1,6 +1,5 @@
-// The page of `logq serve`. What comes from a log gets into the document as text nodes only, with what is
-// invisible or active spelled out. A place in a store is a cursor, in a stream an offset: with it a lost
-// connection loses nothing and repeats nothing.
+// What comes from a log gets into the document as text nodes only, and nothing in it is active. A place is a
+// cursor or an offset: with it a lost connection loses nothing and repeats nothing.
 
 const ROWS_MAX = 5000; // in the document, whatever the log holds
 const PAGE = 300; // records asked for at once
@@ -14,7 +13,7 @@ const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const $ = (id) => document.getElementById(id), all = (selector) => [...document.querySelectorAll(selector)];
 const rows = $("rows"), view = $("view"), on = (target, type, act, options) => target.addEventListener(type, act, options);
 
-/** An element with attributes and children; children that are strings become text. */
+/** An element with attributes and children; strings become text. */
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -48,7 +47,7 @@ function inert(parent, text, lines = false) {
   return parent;
 }
 
-/** The same with at most so many characters, and a button for more. */
+/** The same, cut, and a button for more. */
 function folded(parent, text, most = FOLD, lines = false) {
   if (text.length <= most) return inert(parent, text, lines);
   inert(parent, text.slice(0, most), lines);
@@ -83,7 +82,7 @@ const shortly = (time) => clock(time).slice(0, 8);
 
 const state = () => $("status").dataset.state;
 
-/** An answer that is an error, with what the server says of it. */
+/** An error, with what the server says of it. */
 class Refusal extends Error {
   constructor(status, text, wait) { super(text); this.status = status; this.wait = wait; }
 }
@@ -122,7 +121,7 @@ async function* chunks(body, probe) {
   } finally { reader.cancel().catch(() => {}); }
 }
 
-/** Server-sent events, and comments as events of the type "comment". */
+/** Server-sent events; comments have the type "comment". */
 async function* events(body) {
   const decoder = new TextDecoder();
   let text = "", seen = 0, id = "", type = "", data = [];
@@ -182,7 +181,7 @@ function records(more) {
   return `${base()}/records?${query}`;
 }
 
-/** Which lines of a stream are wanted. */
+/** Which lines are wanted. */
 function matcher() {
   const { text } = filters();
   const pattern = text.match(/^\/(.+)\/$/);
@@ -240,7 +239,7 @@ function failed(error) {
   status("failed", error.message);
 }
 
-/** Calls `connect` again and again, until it says that this was the end. */
+/** Calls `connect` until it says that this was the end. */
 async function persist(mine, connect) {
   for (let backoff = 500; !mine.signal.aborted;) {
     const began = performance.now();
@@ -297,7 +296,7 @@ async function followStore(mine) {
   });
 }
 
-/** A comment: how far the answer is final, and who holds it back. */
+/** How far the answer is final, and who holds it back. */
 function heard(comment) {
   const [word, time, ...rest] = comment.split(" ");
   if (word !== "watermark") return;
@@ -317,7 +316,7 @@ async function showPast(mine) {
 
 let loading = false;
 
-/** One page of records behind a place. Answers whether there are more. */
+/** One page of records behind a place; whether there are more. */
 async function loadNewer(mine, from) {
   loading = true;
   try {
@@ -333,7 +332,7 @@ async function loadNewer(mine, from) {
   } finally { loading = false; }
 }
 
-/** One page of records before the first one that is shown. */
+/** One page of records before the first. */
 async function loadOlder(mine) {
   const first = firstRow();
   if (!first || loading || !mine.top.more) return;
@@ -381,7 +380,7 @@ function incomplete(trailer) {
   rows.prepend(el("li", { class: "note" }, note));
 }
 
-/** A timestamp so many microseconds later; numbers of JavaScript do not reach so far. */
+/** A timestamp so many microseconds later, beyond what numbers reach. */
 function micros(timestamp, more) {
   const match = timestamp.match(/^(.*)\.(\d{6})Z$/);
   if (!match) return timestamp;
@@ -446,7 +445,7 @@ function text(decoder, bytes) {
   return decoder.decode(bytes).replace(/\r?\n$/, "").replace(/\x1b\[[\d;]*m/g, "");
 }
 
-/** Whether the stream is over, and how; told by the server, never guessed. */
+/** Whether the stream is over, and how, as the server tells. */
 function ended({ headers }) {
   const reasons = { complete: "complete", truncated: "ended: cut off at a limit", aborted: "ended: the writer was lost" };
   const reason = reasons[headers.get("Logq-State")];
@@ -581,7 +580,7 @@ function forget(element, isTop) {
   if (isTop && run) run.top = { more: true };
 }
 
-/** Sees to it that the first row has its day above it. */
+/** Puts its day above the first row. */
 function capped() {
   const first = rows.firstElementChild;
   if (first?.item?.record) rows.prepend(separator(first.item));
@@ -719,7 +718,7 @@ for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
 
 on(view, "scroll", () => {
   const top = view.scrollTop, up = top < scrolled, max = reach(), rest = max - top;
-  // Rows that are drawn turn out higher or lower: that is nobody's wish to look back.
+  // Rows that are drawn turn out higher: nobody looks back.
   const isMeant = Date.now() - touched < 1000 || Math.abs(max - range) < 5;
   scrolled = top;
   range = max;
@@ -784,7 +783,7 @@ function timelineStep(record, gone, total) {
 
 // ---- The graph
 
-/** Requests per second of the monitor, or else the records of the store over its time. */
+/** Requests per second, or the records of the store over its time. */
 const graph = {
   bars: [], spans: [], lines: [], at: null, timer: 0, isMonitor: true, version: 0,
 
@@ -987,7 +986,7 @@ on(document, "keydown", (event) => {
   actions[event.key]();
 });
 
-// A hidden page reads nothing; it goes on where it was, a record or a byte later.
+// A hidden page reads nothing; it goes on where it was.
 let hiding = 0, wasHidden = false;
 on(document, "visibilitychange", () => {
   clearTimeout(hiding);
@@ -1002,7 +1001,7 @@ on(window, "online", () => run?.retry?.());
 
 // ---- Where one is
 
-/** Keeps what is shown in the address, so that it can be shared; never the token. */
+/** Keeps what is shown in the address, never the token. */
 function remember() {
   const kept = { [source?.kind ?? "store"]: source?.name, ...filters() };
   const hash = new URLSearchParams(Object.entries(kept).filter(([, value]) => value));

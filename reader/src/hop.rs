@@ -194,6 +194,8 @@ impl<'s> Hop<'s> {
             }
             _ => cause,
         };
+        // A dictionary is no writer's, and its time is not that of any record.
+        let header = header.filter(|header| header.kind != BlockKind::Dictionary);
         let from = header.map(|header| header.min).into_iter().chain(self.before).min();
         let to = header.map(|header| header.max).or(from);
         Gap {

@@ -157,6 +157,40 @@ fn what_readers_saw_outlives_a_killed_server() {
     assert_eq!(output.status.code(), Some(1), "one server a directory");
 }
 
+/// E.2.4
+#[test]
+fn tokens_come_from_files_and_are_read_again_at_a_signal() {
+    let scratch = Scratch::new();
+    let file = scratch.write("readers", "old-token\nkept-token\n");
+    let arguments = ["--listen=127.0.0.1", "--token-file=readers"];
+    let served = Served::start(&scratch, &arguments, &[]);
+    let mut writer = Writing::put(served.put, "/log");
+    writer.write(b"begin");
+    let mut readers = ["old-token", "kept-token"].map(|token| {
+        let mut reader = get(served.get, &format!("/log/{token}"), &[]);
+        assert_eq!(reader.exactly(5), b"begin");
+        reader
+    });
+    std::fs::write(&file, "new-token\nkept-token\n").unwrap();
+    served.signal(Signal::SIGHUP);
+    assert_eq!(readers[0].rest(), (Vec::new(), Ended::Cut), "the token was revoked");
+    for (token, status) in [("old-token", 401), ("new-token", 200), ("kept-token", 200)] {
+        assert_eq!(
+            ask(served.get, "HEAD", &format!("/log/{token}"), &[]).status,
+            status,
+            "{token}"
+        );
+    }
+    writer.write(b"end");
+    assert_eq!(readers[1].exactly(3), b"end", "others are not disturbed");
+    drop(served);
+    // The list of processes would show it to everybody.
+    for flag in ["--token=secret", "--write-token=secret", "--access-token=secret"] {
+        assert_eq!(scratch.run(&["serve", flag]).code, 2, "{flag}");
+    }
+}
+
+/// E.4.5
 #[test]
 fn damaged_records_and_lost_bytes_are_told() {
     let scratch = Scratch::new();
@@ -192,7 +226,7 @@ fn damaged_records_and_lost_bytes_are_told() {
     }
 }
 
-/// The shell limits how long a file may get: to the server a disk that is full.
+/// E.4.1. The shell limits how long a file may get: to the server a disk that is full.
 #[test]
 fn a_full_disk_truncates_the_stream_and_keeps_what_came() {
     let scratch = Scratch::new();

@@ -103,6 +103,7 @@ mod tests {
         Page.call(Request::for_test(request.body(Body::empty()).unwrap())).await
     }
 
+    /// E.3.2
     #[test]
     fn the_page_is_small_and_needs_no_inline_code() {
         let page: Vec<_> = FILES.iter().filter(|file| !file.path.ends_with("json")).collect();
@@ -125,6 +126,8 @@ mod tests {
         assert_eq!(first.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
         let policy = first.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        // E.2.5: where somebody goes from the page learns nothing of its address.
+        assert_eq!(first.headers()[REFERRER_POLICY], "no-referrer");
         let again = get("/", Some(&first.headers()[ETAG])).await;
         assert_eq!(again.status(), 304);
         let other = get("/page.js", Some(&first.headers()[ETAG])).await;

@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use logq_live::streams::StreamsOptions;
+use logq_live::{ServerOptions, TokenSource};
+use tokio::task::JoinSet;
 
 async fn connected(server: &Server) -> SendRequest<Empty<Bytes>> {
     connected_with(server, &Builder::new(TokioExecutor::new())).await
@@ -28,7 +31,14 @@ async fn connected_with(
     server: &Server,
     builder: &Builder<TokioExecutor>,
 ) -> SendRequest<Empty<Bytes>> {
-    let connection = tokio::net::TcpStream::connect(server.get).await.unwrap();
+    connected_to(server.get, builder).await
+}
+
+async fn connected_to(
+    address: SocketAddr,
+    builder: &Builder<TokioExecutor>,
+) -> SendRequest<Empty<Bytes>> {
+    let connection = tokio::net::TcpStream::connect(address).await.unwrap();
     let (sender, running) = builder.handshake(TokioIo::new(connection)).await.unwrap();
     tokio::spawn(running);
     sender
@@ -132,4 +142,55 @@ fn streams_that_nobody_takes_hold_little() {
         };
         assert!(out <= STREAMS * (128 << 10), "{} bytes for each", out / STREAMS);
     });
+}
+
+/// Makes so many streams with the token for writers, and tells how many there were room for.
+async fn make_streams(server: &Server, count: usize) -> usize {
+    let mut sender = connected_to(server.put, &Builder::new(TokioExecutor::new())).await;
+    let (mut asked, mut made) = (JoinSet::new(), 0);
+    for n in 0..count {
+        if asked.len() == 100 {
+            made += usize::from(asked.join_next().await.unwrap().unwrap());
+        }
+        let path = format!("http://localhost/v1/streams/s{n}");
+        let request = Request::put(path).header("authorization", "Bearer write-token");
+        let answer = sender.send_request(request.body(Empty::new()).unwrap());
+        asked.spawn(async {
+            let status = answer.await.unwrap().status().as_u16();
+            assert!([201, 507].contains(&status), "{status}");
+            status == 201
+        });
+    }
+    made + asked.join_all().await.into_iter().filter(|is_made| *is_made).count()
+}
+
+/// How many streams somebody wants. `LOGQ_TEST_STREAMS=100000` shows that more change nothing.
+fn streams_wanted() -> usize {
+    let set = std::env::var("LOGQ_TEST_STREAMS").ok();
+    set.map_or(20_000, |text| text.parse().expect("a number of streams"))
+}
+
+/// E.4.4
+#[test]
+fn streams_without_end_are_a_thousand_and_the_oldest_go() {
+    const MOST: usize = 1_000;
+    let scratch = tempfile::tempdir().unwrap();
+    let start = |keep: Duration| {
+        let temporary_in = scratch.path().to_owned();
+        let write_tokens = Some(TokenSource::variable("LOGQ_WRITE_TOKEN", "write-token"));
+        let server = ServerOptions { write_tokens, ..ServerOptions::default() };
+        Server::start_with(server, StreamsOptions { keep, temporary_in, ..options() })
+    };
+    let files = || {
+        let directory = std::fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap();
+        std::fs::read_dir(directory.path()).unwrap().count()
+    };
+    let server = start(StreamsOptions::default().keep);
+    run(async { assert_eq!(make_streams(&server, streams_wanted()).await, MOST) });
+    assert_eq!((server.list().len(), files()), (MOST, 2 * MOST + 1));
+    drop(server);
+    // Where none is kept, there is always room.
+    let server = start(Duration::ZERO);
+    run(async { assert_eq!(make_streams(&server, 3 * MOST).await, 3 * MOST) });
+    assert!(server.list().len() <= MOST && files() <= 2 * MOST + 1);
 }

@@ -107,6 +107,7 @@ fn of_two_generations_the_newer_one_stays() {
     assert_eq!(files(scratch.path(), ".log").len(), 1);
 }
 
+/// E.4.1
 #[test]
 fn a_file_cut_underneath_breaks_readers_off_and_nothing_else() {
     let scratch = tempfile::tempdir().unwrap();
@@ -123,6 +124,7 @@ fn a_file_cut_underneath_breaks_readers_off_and_nothing_else() {
     assert_eq!(get(server.get, "/v1/streams/t", &[]).text(), "whole");
 }
 
+/// E.4.1
 #[test]
 fn a_file_deleted_underneath_is_read_to_its_end() {
     let scratch = tempfile::tempdir().unwrap();

@@ -108,6 +108,7 @@ fn events(text: &str) -> Vec<(String, String, serde_json::Value)> {
         .collect()
 }
 
+/// E.3.4
 #[test]
 fn cut_at_random_points_and_resumed_by_events() {
     // Lines with everything that events are made of, characters of all lengths, and some bytes that are

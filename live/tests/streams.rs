@@ -164,11 +164,17 @@ fn a_second_writer_is_refused_before_its_body() {
         // The first thing that comes is the refusal, not 100 Continue.
         let answer = Answer::read(second, false);
         assert_eq!((answer.status, answer.header("connection")), (409, Some("close")), "{method}");
+        let told = (answer.header("logq-state"), answer.header("logq-length"));
+        assert_eq!(told, (Some("open"), Some("1")), "{method}");
     }
     assert_eq!(ask(server.put, "DELETE", PATH, &[]).status, 409);
     assert_eq!(first.finish().status, 201);
     assert_eq!(get(server.get, PATH, &[]).text(), "a");
-    assert_eq!(send(server.put, "PUT", PATH, &[], b"again").status, 409);
+    for method in ["PUT", "PATCH"] {
+        let answer = send(server.put, method, PATH, &[("Logq-Offset", "1")], b"again");
+        let told = (answer.header("logq-state"), answer.header("logq-length"));
+        assert_eq!((answer.status, told), (409, (Some("complete"), Some("1"))), "{method}");
+    }
 }
 
 #[test]
@@ -240,6 +246,7 @@ fn limits_cut_streams_off_and_what_came_before_is_kept() {
     assert_eq!(exact.finish().status, 201);
 }
 
+/// E.4.4
 #[test]
 fn there_are_so_many_streams_and_the_old_ones_go() {
     let keep = Duration::ZERO;

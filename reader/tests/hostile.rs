@@ -5,50 +5,11 @@
 use std::error::Error;
 use std::fs;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
+use logq_format::Timestamp;
 use logq_format::limits::BLOCK_RECORDS_MAX;
-use logq_format::{
-    BlockBuilder, BlockContext, BlockFlags, Compressor, Event, FileHeader, Id, Lifecycle, Origin,
-    Record, SyncMarker, Timestamp, VERSION, WriterId,
-};
 use logq_reader::{Field, Order, Query, Snapshot};
-
-/// Blocks with as many records as a block may have, all of them at two instants: a few hundred bytes
-/// each, and gigabytes of keys together.
-fn bomb(blocks: u32) -> Result<Arc<[u8]>, Box<dyn Error>> {
-    let marker = SyncMarker::from_random([7; 8]);
-    let time = Timestamp::from_micros(1_000_000);
-    let header = FileHeader {
-        version: VERSION,
-        file: Id([1; 16]),
-        directory: Id([2; 16]),
-        segment: 1,
-        created: time,
-        created_monotonic_us: 0,
-        boot: Id([3; 16]),
-        marker,
-        predecessor: None,
-        clock_epoch: 0,
-        dictionary: None,
-    };
-    let mut bytes = header.encode().to_vec();
-    let mut builder = BlockBuilder::new();
-    let mut compressor = Compressor::new(1, None)?;
-    let event = Event::Lifecycle(Lifecycle::WorkerOnline);
-    let early = Record { time, event };
-    let late = Record { time: time.saturating_add_micros(1), ..early.clone() };
-    for writer in 0..blocks {
-        for index in 0..BLOCK_RECORDS_MAX {
-            builder.push(if index < BLOCK_RECORDS_MAX / 2 { &early } else { &late })?;
-        }
-        let origin = Origin { writer: WriterId(writer), worker: None };
-        let flags = BlockFlags::NONE;
-        let context = BlockContext { marker, origin, sequence: 0, flags, lost: 0 };
-        builder.finish(&context, &mut compressor, &mut bytes);
-    }
-    Ok(bytes.into())
-}
+use logq_testkit::bomb::bomb;
 
 /// The most memory this process has had so far, in MiB.
 fn peak_mib() -> Result<u64, Box<dyn Error>> {
@@ -63,7 +24,7 @@ fn more_records_than_memory_are_handed_out_in_order() -> Result<(), Box<dyn Erro
     let bytes = bomb(blocks)?;
     let records = u64::from(blocks) * BLOCK_RECORDS_MAX as u64;
     let before = peak_mib()?;
-    let snapshot = Snapshot::of_memory([bytes]);
+    let snapshot = Snapshot::of_memory([bytes.into()]);
     assert_eq!(snapshot.count(&Query::default())?.0, records);
     assert_eq!(snapshot.tally(&Query::default(), Field::Level)?.0.records, records);
     for order in [Order::Ascending, Order::Descending] {

@@ -5,6 +5,7 @@
 //! | realistic traffic of a cluster, record by record | [`traffic`] |
 //! | the same traffic as other programs log it | [`access_log`] |
 //! | the same traffic as one encoded segment | [`segment`] |
+//! | a small segment of a great many records | [`bomb`] |
 //! | random histories of a cluster, with all that can go wrong | [`cluster`] |
 //! | the files of the Node package `super-server-logs` | [`node_logs`] |
 //! | whether the claims of a segment are true | [`claims`] |
@@ -16,6 +17,7 @@
 //! Everything is a function of a seed: the same seed gives the same bytes on every platform.
 
 pub mod access_log;
+pub mod bomb;
 pub mod claims;
 pub mod cluster;
 pub mod monitor_oracle;

@@ -278,6 +278,7 @@ mod tests {
         }
     }
 
+    /// E.4.2
     #[test]
     fn everything_is_private_and_exclusive() {
         let parent = tempfile::tempdir().unwrap();
@@ -296,6 +297,7 @@ mod tests {
         assert!(matches!(Directory::open(&path), Err(DirectoryError::Public { mode: 0o777, .. })));
     }
 
+    /// E.4.2
     #[test]
     fn planted_links_are_not_followed() {
         let parent = tempfile::tempdir().unwrap();

@@ -110,6 +110,7 @@ fn recovered(state: State, recorded: u64, stored: u64) -> (State, u64) {
 mod tests {
     use super::*;
 
+    /// E.4.5
     #[test]
     fn the_shorter_counts() {
         for (state, recorded, stored, expected) in [

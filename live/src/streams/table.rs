@@ -78,11 +78,11 @@ impl Default for StreamsOptions {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("somebody else writes this stream")]
-    Busy,
+    Busy { progress: Progress },
     #[error("this stream has ended")]
-    Ended,
+    Ended { progress: Progress },
     #[error("the stream was interrupted: go on with PATCH and Logq-Offset")]
-    Interrupted,
+    Interrupted { progress: Progress },
     #[error("there is no such stream: begin it with PUT")]
     Absent,
     #[error("the stream has another length")]
@@ -264,10 +264,11 @@ impl Streams {
         announced_len: Option<u64>,
     ) -> Result<Writer, WriteError> {
         let stream = self.find(name).ok_or(WriteError::Absent)?;
-        if stream.progress().state.is_terminal() {
-            return Err(WriteError::Ended);
+        let progress = stream.progress();
+        if progress.state.is_terminal() {
+            return Err(WriteError::Ended { progress });
         }
-        let pen = stream.take_pen().ok_or(WriteError::Busy)?;
+        let pen = stream.take_pen().ok_or(WriteError::Busy { progress })?;
         let progress = stream.progress();
         let len = progress.len;
         let max = self.0.options.stream_bytes_max;
@@ -289,8 +290,9 @@ impl Streams {
     pub(super) fn remove(&self, name: &StreamName) -> Result<(), WriteError> {
         let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let stream = self.find(name).ok_or(WriteError::Absent)?;
-        if stream.progress().state == State::Open {
-            return Err(WriteError::Busy);
+        let progress = stream.progress();
+        if progress.state == State::Open {
+            return Err(WriteError::Busy { progress });
         }
         self.0.table().remove(name);
         self.0.discard(&stream);
@@ -312,11 +314,12 @@ impl Inner {
     }
 
     fn may_replace(&self, stream: &Stream) -> Result<(), WriteError> {
-        match stream.progress().state {
-            State::Waiting | State::Open => Err(WriteError::Busy),
+        let progress = stream.progress();
+        match progress.state {
+            State::Waiting | State::Open => Err(WriteError::Busy { progress }),
             _ if self.options.replace => Ok(()),
-            State::Interrupted => Err(WriteError::Interrupted),
-            _ => Err(WriteError::Ended),
+            State::Interrupted => Err(WriteError::Interrupted { progress }),
+            _ => Err(WriteError::Ended { progress }),
         }
     }
 

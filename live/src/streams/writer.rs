@@ -154,3 +154,23 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// E.4.1: a full disk, a quota, a limit of the process.
+    #[test]
+    fn there_is_no_room_for_several_reasons() {
+        use nix::errno::Errno;
+        for (errno, full) in [
+            (Errno::ENOSPC, true),
+            (Errno::EDQUOT, true),
+            (Errno::EFBIG, true),
+            (Errno::EROFS, false),
+            (Errno::EIO, false),
+        ] {
+            assert_eq!(is_full(&io::Error::from(errno)), full, "{errno}");
+        }
+    }
+}

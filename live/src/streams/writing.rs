@@ -163,7 +163,9 @@ fn cut_off(error: &AppendError) -> Problem {
 /// Why a stream cannot be written, as the client is told.
 pub(super) fn refused(error: WriteError) -> Problem {
     let status = match &error {
-        WriteError::Busy | WriteError::Ended | WriteError::Interrupted => StatusCode::CONFLICT,
+        WriteError::Busy { .. } | WriteError::Ended { .. } | WriteError::Interrupted { .. } => {
+            StatusCode::CONFLICT
+        }
         WriteError::Absent => StatusCode::NOT_FOUND,
         WriteError::WrongOffset { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
         WriteError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -178,6 +180,9 @@ pub(super) fn refused(error: WriteError) -> Problem {
     closing(match error {
         WriteError::WrongOffset { progress } => told(problem, progress)
             .header(CONTENT_RANGE, text(&format!("bytes */{}", progress.len))),
+        WriteError::Busy { progress }
+        | WriteError::Ended { progress }
+        | WriteError::Interrupted { progress } => told(problem, progress),
         _ => problem,
     })
 }

@@ -31,7 +31,11 @@ pub fn options() -> StreamsOptions {
 impl Server {
     pub fn start(streams: StreamsOptions) -> Self {
         let compat_livelog = streams.livelog_compatible;
-        let options = ServerOptions { compat_livelog, ..ServerOptions::default() };
+        Self::start_with(ServerOptions { compat_livelog, ..ServerOptions::default() }, streams)
+    }
+
+    /// One whose connections are treated in another way.
+    pub fn start_with(options: ServerOptions, streams: StreamsOptions) -> Self {
         let running = Running::start(options, 0, streams, |router, streams, _| {
             router.legacy(LegacyRoutes::new(streams.clone())).streams(StreamRoutes::new(streams))
         });

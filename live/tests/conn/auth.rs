@@ -1,6 +1,8 @@
 //! Tokens (E.2).
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use logq_live::{Listen, Metrics, ServeError, Server, ServerOptions, Side, TokenSource};
 
@@ -118,6 +120,64 @@ async fn every_wrong_token_gets_the_same_answer() {
         ("/", String::new()),
     ] {
         assert_eq!(status(&server.get(path, &headers).await), 200, "{path} {headers}");
+    }
+}
+
+/// E.2.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_counts_as_bearer_and_in_livelogs_address_alone() {
+    let server = TestServer::start(|options| {
+        protected(options);
+        options.limits.auth_failures_max = 1_000;
+    });
+    let right = || bearer("read-token");
+    for (path, headers, expected) in [
+        ("/v1/streams/hello", right(), 200),
+        ("/log/read-token", String::new(), 200),
+        // Where both are there, the header counts.
+        ("/log/wrong", right(), 200),
+        ("/log/read-token", bearer("wrong"), 401),
+        ("/v1/streams/hello/read-token", String::new(), 401),
+        ("/v1/streams/hello?access_token=read-token", String::new(), 401),
+        ("/v1/stores/log/read-token", String::new(), 401),
+        ("/metrics?token=read-token", String::new(), 401),
+        ("http://read-token@localhost/v1/streams/hello", String::new(), 421),
+        ("/v1/streams/hello", "Authorization: Basic OnJlYWQtdG9rZW4=\r\n".to_owned(), 401),
+        ("/v1/streams/hello", "Cookie: token=read-token\r\n".to_owned(), 401),
+        ("/v1/streams/hello", "X-Access-Token: read-token\r\n".to_owned(), 401),
+        ("/v1/streams/hello", "Proxy-Authorization: Bearer read-token\r\n".to_owned(), 401),
+    ] {
+        assert_eq!(status(&server.get(path, &headers).await), expected, "{path} {headers}");
+    }
+}
+
+/// E.2.2: how long a refusal takes, by how much of the token is right. Figures for people, who run this where
+/// nothing else runs: `cargo test --release -p logq-live --test conn refusal -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures"]
+async fn the_time_of_a_refusal_says_nothing_of_how_much_is_right() {
+    let right = "0123456789abcdef".repeat(4);
+    let server = TestServer::start(|options| {
+        options.read_tokens = token(&right);
+        options.limits.auth_failures_max = u32::MAX;
+    });
+    let mut client = Client::connect(server.get).await;
+    let mut guesses = [0, 1, 16, 32, 48, 63].map(|len| {
+        let guess = bearer(&format!("{:x<64}", &right[..len]));
+        (len, format!("GET /v1/streams/x HTTP/1.1\r\nHost: localhost\r\n{guess}\r\n"), Vec::new())
+    });
+    for _ in 0..5_000 {
+        for (_, request, times) in &mut guesses {
+            let begun = Instant::now();
+            client.send(request).await;
+            assert!(client.until("Access denied\n").await.starts_with("HTTP/1.1 401"));
+            times.push(begun.elapsed());
+        }
+    }
+    for (len, _, mut times) in guesses {
+        times.sort_unstable();
+        let [tenth, median] = [times[times.len() / 10], times[times.len() / 2]];
+        eprintln!("{len} of 64 characters right: a tenth in {tenth:?}, half in {median:?}");
     }
 }
 
@@ -249,11 +309,19 @@ async fn no_token_is_ever_told() {
         protected(options);
         options.limits.auth_failures_max = 1_000;
     });
+    let panics = Arc::new(Mutex::new(String::new()));
+    let (heard, usual) = (panics.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        *heard.lock().unwrap() += &panic.to_string();
+        usual(panic);
+    }));
     let mut answers = String::new();
     for token in ["read-token", "write-token"] {
         for (path, headers) in [
             ("/v1/streams/hello".to_owned(), bearer(token)),
             ("/v1/streams/fail".to_owned(), bearer(token)),
+            ("/v1/streams/panic".to_owned(), bearer(token)),
+            (format!("/v1/streams/{token}/panic"), bearer(token)),
             (format!("/log/{token}"), String::new()),
             (format!("/log/{token}/x"), String::new()),
             (format!("/log/{token}?x"), String::new()),
@@ -271,7 +339,9 @@ async fn no_token_is_ever_told() {
         }
     }
     let lines = server.next_lines(60).await.join("\n");
-    for text in [answers, lines.clone(), server.metrics.render()] {
+    let panics = panics.lock().unwrap().clone();
+    assert_eq!(panics.matches("Request {").count(), 4, "{panics}");
+    for text in [answers, lines.clone(), server.metrics.render(), panics] {
         assert!(!text.contains("read-token") && !text.contains("write-token"), "{text}");
     }
     assert!(lines.contains("/log/*** 200"), "{lines}");

@@ -8,6 +8,8 @@ use super::server::{SHORT, TestServer};
 
 /// The error code for a client that makes too much work.
 const ENHANCE_YOUR_CALM: u32 = 11;
+/// The setting for how many streams there may be at a time.
+const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// The setting for how many bytes a stream may send ahead.
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
@@ -130,6 +132,15 @@ async fn a_stream_that_takes_nothing_is_reset_and_its_neighbour_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_are_limited() {
+    for (limit, told) in [(None, 128_u32), (Some(10), 10)] {
+        let server = TestServer::start(|options| {
+            options.limits.h2_streams_max = limit.unwrap_or(options.limits.h2_streams_max);
+        });
+        let settings = Connection::open(server.get, &[]).await.next_of(SETTINGS).await.unwrap();
+        let mut settings = settings.payload.chunks(6);
+        let value = settings.find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes());
+        assert_eq!(value.unwrap()[2..], told.to_be_bytes());
+    }
     let server = TestServer::start(|options| options.limits.h2_streams_max = 10);
     let mut client = Connection::open(server.get, &[]).await;
     let many: Vec<u8> = (0..20).flat_map(|n| get_frame(2 * n + 1, "/v1/streams/live")).collect();

@@ -11,6 +11,7 @@ mod auth;
 mod cors;
 mod documented;
 mod ends;
+mod forged;
 mod frames;
 mod h2;
 mod http1;

@@ -3,26 +3,24 @@
 use std::path::Path;
 
 use logq_live::streams::{LegacyRoutes, StreamRoutes, Streams, StreamsOptions};
-use logq_live::{Journal, Metrics};
+use logq_live::{Journal, Metrics, ServerOptions};
 
 use super::server::{Client, TestServer, parse, request, status};
 
 /// A server whose streams are in `folder`.
-fn start(folder: &Path) -> TestServer {
+pub(crate) fn start(folder: &Path, set: impl FnOnce(&mut ServerOptions)) -> TestServer {
     let options = StreamsOptions { directory: Some(folder.to_owned()), ..Default::default() };
     let streams = Streams::open(options, &Metrics::new(), Journal::none()).unwrap();
-    TestServer::start_with(
-        |_| {},
-        |router| {
-            router.legacy(LegacyRoutes::new(streams.clone())).streams(StreamRoutes::new(streams))
-        },
-    )
+    TestServer::start_with(set, |router| {
+        router.legacy(LegacyRoutes::new(streams.clone())).streams(StreamRoutes::new(streams))
+    })
 }
 
-async fn put(server: &TestServer, path: &str, body: &str) -> u16 {
+/// Writes `hello` into a new stream.
+pub(crate) async fn put(server: &TestServer, path: &str, headers: &str) -> u16 {
     let mut client = Client::connect(server.put).await;
-    let head = request("PUT", path, &format!("Content-Length: {}\r\n", body.len()));
-    client.send(format!("{head}{body}")).await;
+    let head = request("PUT", path, &format!("{headers}Content-Length: 5\r\n"));
+    client.send(head + "hello").await;
     status(&client.rest().await)
 }
 
@@ -41,8 +39,8 @@ async fn no_name_leads_out_of_the_table() {
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     std::fs::write(folder.path().join("secret"), "secret").unwrap();
-    let server = start(&data);
-    assert_eq!(put(&server, "/v1/streams/build", "hello").await, 201);
+    let server = start(&data, |_| {});
+    assert_eq!(put(&server, "/v1/streams/build", "").await, 201);
     let before = names_in(&data);
     std::os::unix::fs::symlink(folder.path().join("secret"), data.join("planted")).unwrap();
     std::fs::write(data.join("beside"), "secret").unwrap();
@@ -98,14 +96,17 @@ async fn no_name_leads_out_of_the_table() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ranges_that_ask_for_work_get_none() {
     let folder = tempfile::tempdir().unwrap();
-    let server = start(folder.path());
-    assert_eq!(put(&server, "/v1/streams/build", "hello").await, 201);
-    let many = (0..1_000).map(|n| format!("{n}-{n}")).collect::<Vec<_>>().join(",");
+    let server = start(folder.path(), |_| {});
+    assert_eq!(put(&server, "/v1/streams/build", "").await, 201);
+    let many = |count| (0..count).map(|n| format!("{n}-{n}")).collect::<Vec<_>>().join(",");
     let digits = "9".repeat(100);
     for (range, expected) in [
         ("0-1".to_owned(), 206),
-        (many, 416),
+        (many(1_000), 416),
+        // So many do not fit in a head.
+        (many(10_000), 431),
         ("0-,0-,0-,0-".to_owned(), 416),
+        ("0-3,2-4,1-1".to_owned(), 416),
         ("3-1".to_owned(), 416),
         (format!("{digits}-"), 416),
         (format!("0-{digits}"), 206),

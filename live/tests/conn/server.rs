@@ -202,6 +202,8 @@ impl Service for Paths {
                 "thread" => Response::new(Body::full(thread())),
                 "fail" => Problem::bad_request("this always fails").answer(&request),
                 "hang" => std::future::pending().await,
+                // As careless as a bug could be.
+                "panic" => panic!("{request:?}"),
                 _ => Response::new(Body::full("hello\n")),
             }
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use logq_live::{Metrics, ServeError, Server, ServerOptions, Side, TlsFiles};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -50,12 +50,8 @@ impl Files {
         get.for_each(|listen| listen.tls = true);
     }
 
-    /// Connects, trusting only the certificate that is in the file now.
-    async fn connect(
-        &self,
-        server: &TestServer,
-        protocols: &[&str],
-    ) -> std::io::Result<TlsStream<TcpStream>> {
+    /// A client that trusts only the certificate that is in the file now.
+    fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.certificate()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -65,9 +61,28 @@ impl Files {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// The first that such a client says.
+    pub(crate) fn client_hello(&self) -> Vec<u8> {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(self.client(&["http/1.1"]), name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
+    }
+
+    /// Connects.
+    async fn connect(
+        &self,
+        server: &TestServer,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = self.client(protocols);
         let stream = TcpStream::connect(server.get).await?;
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        TlsConnector::from(config).connect(name, stream).await
     }
 }
 

@@ -155,6 +155,7 @@ fn a_server_that_ends_breaks_off_what_has_no_end() {
     assert_eq!(listening.answer.rest().1, Ended::Cut, "the client does not have everything");
 }
 
+/// E.3.4
 #[test]
 fn what_looks_like_the_protocol_arrives_as_data() {
     let scratch = tempfile::tempdir().unwrap();

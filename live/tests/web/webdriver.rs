@@ -68,7 +68,7 @@ impl Browser {
             "--disable-dev-shm-usage", "--window-size=1280,900", profile,
         ]});
         if matches!(window, Window::Phone) {
-            let metrics = json!({ "width": 390, "height": 844, "pixelRatio": 2, "mobile": true });
+            let metrics = json!({ "width": 360, "height": 780, "pixelRatio": 3, "mobile": true });
             options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
         }
         let wanted = json!({ "capabilities": { "alwaysMatch": {

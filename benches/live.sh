@@ -10,11 +10,14 @@
 # | put N... | a PUT of 256 MiB with N readers connected before it, each beside one without; twice (see below) |
 # | get | a finished stream, beside nginx's file |
 # | tls | the same, encrypted, with curl as the reader |
+# | ranges | random parts of 4 KiB over 50 connections that stay, beside nginx's file |
+# | reconnects | 2,000 readers a second that come, go on and leave |
 # | idle | memory of a thousand readers that wait |
 # | latency | a line each millisecond, until readers have it |
 # | store | the records of a store, beside the command |
+# | soak | what is left when streams and readers have come and gone for LOGQ_SOAK_SECONDS (60) |
 #
-# All of them without arguments. nginx (Debian's package of that name) serves a finished stream's content as a
+# All of them without arguments, apart from the last. nginx (Debian's package of that name) serves a finished stream's content as a
 # file, from the page cache, with sendfile. Client and server share the machine, as they do for nginx.
 # NICENESS=0 or NICENESS=10 leaves out half of `put`.
 # LOGQ_BIN names a directory with logq, logq-live-bench and logq-generate where they need not be built.
@@ -56,6 +59,7 @@ http {
     access_log off;
     sendfile on;
     tcp_nopush on;
+    keepalive_requests 1000000;
     client_body_temp_path $work/nginx/body;
     proxy_temp_path $work/nginx/proxy;
     fastcgi_temp_path $work/nginx/fastcgi;
@@ -125,6 +129,27 @@ get() {
     remove
 }
 
+ranges() {
+    finish $put
+    for round in 1 2 3; do
+        printf 'logq  '; logq-live-bench ranges $get "$path"
+        printf 'nginx '; logq-live-bench ranges $peer /file
+    done
+    remove
+}
+
+reconnects() {
+    stream
+    (printf 'line\n'; sleep 40) | curl -s -T - -H 'Expect:' "http://$put$path" >/dev/null &
+    servers="$servers $!"
+    sleep 0.5
+    logq-live-bench reconnects $get "$path" --pid $serve
+}
+
+soak() {
+    logq-live-bench soak $put $get "$work/data" --pid $serve --seconds "${LOGQ_SOAK_SECONDS:-60}"
+}
+
 tls() {
     finish 127.0.0.1:60925
     for round in 1 2 3; do
@@ -181,7 +206,7 @@ store() {
 }
 
 case "${1:-all}" in
-    all) loopback; one; put 1 10 100 1000; get; tls; idle; latency; store ;;
+    all) loopback; one; put 1 10 100 1000; get; ranges; reconnects; tls; idle; latency; store ;;
     put) put "${@:2}" ;;
     *) for part; do "$part"; done ;;
 esac

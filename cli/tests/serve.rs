@@ -298,6 +298,41 @@ fn curl_writes_reads_and_resumes() {
 }
 
 #[test]
+fn curl_writes_and_reads_over_http2_without_tls() {
+    if !has_curl() {
+        return;
+    }
+    let version = Command::new("curl").arg("--version").output().unwrap();
+    if !String::from_utf8_lossy(&version.stdout).contains("HTTP2") {
+        eprintln!("curl knows no HTTP/2: nothing was checked");
+        return;
+    }
+    let scratch = Scratch::new();
+    let served = Served::start(&scratch, &[], &[]);
+    let here = scratch.path("");
+    let [put, log] = [served.put, served.get].map(|at| format!("http://{at}/v1/streams/log"));
+    let http2 = ["--http2-prior-knowledge", "-w", "HTTP/%{http_version} %{http_code}\n"];
+    let talk = |arguments: &[&str]| curl(&here, &[&http2, arguments].concat());
+    let mut upload =
+        talk(&["-T", "-", &put]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = upload.stdin.take().unwrap();
+    input.write_all(b"line 1\n").unwrap();
+    wait_for_header(served.get, "/v1/streams/log", "logq-length", "7");
+    let mut follow = talk(&["-N", &log]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "line 1", "as it comes");
+    input.write_all(b"line 2\n").unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "line 2");
+    drop(input);
+    let upload = upload.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(upload.stdout).unwrap(), "HTTP/2 201\n");
+    assert_eq!(lines.next().unwrap().unwrap(), "HTTP/2 200");
+    assert!(follow.wait().unwrap().success(), "a complete stream ends well");
+    let tail = talk(&["-r", "-7", &log]).output().unwrap();
+    assert_eq!(tail.stdout, b"line 2\nHTTP/2 206\n");
+}
+
+#[test]
 fn curl_asks_a_store_for_json_lines() {
     if !has_curl() {
         return;

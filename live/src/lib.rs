@@ -55,7 +55,7 @@
 //! | E.3.4 | write text that looks like server-sent events | each event is one line of JSON | `web/follow.rs`: `what_looks_like_the_protocol_...`; `resume.rs`: `cut_at_random_points_and_resumed_by_events...` |
 //! | E.3.5 | make somebody's browser write | nothing is changed by GET or POST; no cookies; a page of another origin may read at most | `forged`: `a_page_of_others_...` |
 //! | | see a token in an address | the page takes it from the fragment, which is never sent, and removes it | `web/browser.rs`: `a_token_comes_...` |
-//! | | ask and leave; ask for everything and read nothing | the work waits for whoever reads, and ends with the connection | `web/stores.rs`: `work_ends_when_...` |
+//! | | ask and leave; ask for everything and read nothing | the work waits for whoever reads, and ends with the connection; one address has three quarters of the places at most, until it has taken what it asked for | `web/stores.rs`: `work_ends_when_...`, `who_takes_nothing_...` |
 //! | | ask what cannot be understood | the column and what was expected, never the text | `web/stores.rs`: `mistakes_are_told_...` |
 //! | | damage a store | what is skipped is told | `web/stores.rs`: `damage_is_told_...` |
 //! | E.4.1 | fill the disk, make it read only | the stream ends there for readers and writer, and what came before is kept | `cli`: `on_a_full_disk_...`, `where_a_disk_may_only_be_read_...`, `a_full_disk_truncates_...`; `streams::writer`: `there_is_no_room_...` |

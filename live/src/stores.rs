@@ -30,20 +30,20 @@ mod refusal;
 mod selection;
 mod told;
 mod trace;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, RETRY_AFTER, TRAILER,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, TRAILER,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use self::channel::{Stop, channel};
 use self::format::Format;
@@ -52,8 +52,9 @@ pub use self::monitor::Monitor;
 pub(crate) use self::parameters::Parameters;
 use self::records::{Asked, Head};
 pub(crate) use self::refusal::Refusal;
+use self::turns::{Turn, Turns, whole};
 use crate::body::Body;
-use crate::message::{Request, Response};
+use crate::message::{Peer, Request, Response};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::problem::Problem;
 use crate::service::{Answering, Service};
@@ -70,10 +71,11 @@ pub struct StoresOptions {
     pub text: TextLine,
     /// The zone of times where a question names none.
     pub zone: TimeZone,
-    /// Questions that are answered at once; each has a thread. Further ones wait a moment, then get
-    /// 503.
+    /// Questions that are answered at once, three quarters of them at most to one address; each has a
+    /// thread. Further ones wait a moment, then get 503.
     pub questions_max: usize,
-    /// Clients that follow at once; each has a thread that sleeps most of the time.
+    /// Clients that follow at once, three quarters of them at most from one address; each has a thread
+    /// that sleeps most of the time.
     pub followers_max: usize,
 }
 
@@ -85,15 +87,12 @@ impl StoresOptions {
     }
 }
 
-/// How long a question waits for its turn.
-const TURN: std::time::Duration = std::time::Duration::from_secs(5);
-
 /// Answers questions about stores.
 #[derive(Debug)]
 pub struct Stores {
     options: StoresOptions,
-    questions: Arc<Semaphore>,
-    followers: Arc<Semaphore>,
+    questions: Turns,
+    followers: Turns,
     asked: Counter,
     failed: Counter,
     following: Gauge,
@@ -105,8 +104,8 @@ impl Stores {
     pub fn new(options: StoresOptions, metrics: &Metrics) -> Self {
         let counter = |name, help| metrics.counter(name, help, &[]);
         Self {
-            questions: Arc::new(Semaphore::new(options.questions_max)),
-            followers: Arc::new(Semaphore::new(options.followers_max)),
+            questions: Turns::new(options.questions_max),
+            followers: Turns::new(options.followers_max),
             asked: counter("logq_questions_total", "Questions about stores."),
             failed: counter(
                 "logq_questions_failed_total",
@@ -124,89 +123,99 @@ impl Stores {
         (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(is_plain)
     }
 
-    async fn answer(&self, head: &Parts, shutdown: Shutdown) -> Result<Response, Problem> {
+    async fn answer(
+        &self,
+        head: &Parts,
+        peer: Peer,
+        shutdown: Shutdown,
+    ) -> Result<Response, Problem> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Problem::method_not_allowed("GET, HEAD"));
         }
         let rest = head.uri.path().strip_prefix("/v1/stores").unwrap_or_default();
         if rest.is_empty() {
-            return self.list(query_of(head)).await;
+            return self.list(head, peer).await;
         }
         let mut parts = rest.split('/').skip(1);
         let store = parts.next().and_then(|name| self.options.stores.get(name));
         let store = store.ok_or_else(Problem::not_found)?.clone();
         self.asked.increment();
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("records"), None, None) => self.records(store, head, shutdown).await,
+            (Some("records"), None, None) => self.records(store, head, peer, shutdown).await,
             (Some("stats"), None, None) => {
-                self.numbers(head, move |query, _, _| numbers::stats(&store, query)).await
+                self.numbers(head, peer, move |query, _, _| numbers::stats(&store, query)).await
             }
             (Some("aggregate"), None, None) => {
                 let work = move |query: &str, zone: &TimeZone, stop: &Stop| {
                     numbers::aggregate(&store, query, zone, stop)
                 };
-                self.numbers(head, work).await
+                self.numbers(head, peer, work).await
             }
             (Some("histogram"), None, None) => {
                 let work = move |query: &str, zone: &TimeZone, stop: &Stop| {
                     numbers::histogram(&store, query, zone, stop)
                 };
-                self.numbers(head, work).await
+                self.numbers(head, peer, work).await
             }
             (Some("requests"), Some(id), None) => {
                 let id = id.to_owned();
                 let work = move |query: &str, _: &TimeZone, stop: &Stop| {
                     trace::request(&store, &id, query, stop)
                 };
-                self.text(head, work).await.map(json_response)
+                self.text(head, peer, work).await
             }
             _ => Err(Problem::not_found()),
         }
     }
 
-    async fn list(&self, query: &str) -> Result<Response, Problem> {
-        Parameters::parse(query, &[])?;
+    async fn list(&self, head: &Parts, peer: Peer) -> Result<Response, Problem> {
+        Parameters::parse(query_of(head), &[])?;
         let stores = self.options.stores.clone();
         let list = move |_: &Stop| stores.iter().map(|(name, path)| listed(name, path)).collect();
-        let stores: Vec<Value> = aside(&self.questions, list).await?;
-        Ok(json_response(format!("{}\n", json!({ "stores": stores }))))
+        let (stores, turn): (Vec<Value>, _) = aside(&self.questions, peer, list).await?;
+        Ok(json_response(format!("{}\n", json!({ "stores": stores })), turn, head))
     }
 
     /// Makes an answer of numbers.
     async fn numbers(
         &self,
         head: &Parts,
+        peer: Peer,
         work: impl FnOnce(&str, &TimeZone, &Stop) -> Result<Value, Refusal> + Send + 'static,
     ) -> Result<Response, Problem> {
         let text = move |query: &str, zone: &TimeZone, stop: &Stop| {
             work(query, zone, stop).map(|answer| format!("{answer}\n").into_bytes())
         };
-        self.text(head, text).await.map(json_response)
+        self.text(head, peer, text).await
     }
 
     async fn text(
         &self,
         head: &Parts,
+        peer: Peer,
         work: impl FnOnce(&str, &TimeZone, &Stop) -> Result<Vec<u8>, Refusal> + Send + 'static,
-    ) -> Result<Vec<u8>, Problem> {
+    ) -> Result<Response, Problem> {
         let (query, zone) = (query_of(head).to_owned(), self.options.zone.clone());
-        let done = aside(&self.questions, move |stop| work(&query, &zone, stop)).await?;
-        done.map_err(|refusal| self.told(refusal))
+        let work = move |stop: &Stop| work(&query, &zone, stop);
+        let (done, turn) = aside(&self.questions, peer, work).await?;
+        let text = done.map_err(|refusal| self.told(refusal))?;
+        Ok(json_response(text, turn, head))
     }
 
     async fn records(
         &self,
         store: PathBuf,
         head: &Parts,
+        peer: Peer,
         shutdown: Shutdown,
     ) -> Result<Response, Problem> {
         let (zone, text) = (self.options.zone.clone(), self.options.text);
         let asked = Asked::new(store, query_of(head), &head.headers, zone, text, shutdown);
         let asked = asked.map_err(|refusal| self.told(refusal))?;
         let format = asked.printer.format;
-        let permits = if asked.follow { &self.followers } else { &self.questions };
-        let permit = match turn(permits).await {
-            Ok(permit) => permit,
+        let turns = if asked.follow { &self.followers } else { &self.questions };
+        let turn = match turns.take(peer.address.ip()).await {
+            Ok(turn) => turn,
             // An event stream that is refused never asks again.
             Err(_) if format == Format::Sse => return Ok(later()),
             Err(problem) => return Err(problem),
@@ -216,7 +225,7 @@ impl Stores {
         let (head_sender, head) = oneshot::channel();
         let (sender, body) = channel(version);
         start_in_background(move || {
-            let (_permit, _held) = (permit, held);
+            let (_turn, _held) = (turn, held);
             match asked.follow {
                 true => follow::send(asked, head_sender, sender),
                 false => records::send(asked, head_sender, sender),
@@ -240,9 +249,9 @@ impl Stores {
 impl Service for Stores {
     fn call(&self, request: Request) -> Answering<'_> {
         // A body would have nothing to say.
-        let Request { head, shutdown, .. } = request;
+        let Request { head, peer, shutdown, .. } = request;
         Box::pin(async move {
-            let answered = self.answer(&head, shutdown).await;
+            let answered = self.answer(&head, peer, shutdown).await;
             answered.unwrap_or_else(|problem| problem.answer_for(&head.headers))
         })
     }
@@ -259,30 +268,17 @@ fn last_event_id(headers: &HeaderMap) -> Option<&str> {
         .filter(|id| !id.is_empty())
 }
 
-/// Waits for a turn, for a moment.
-async fn turn(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
-    let busy = || {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many questions at once; try again later")
-            .header(RETRY_AFTER, HeaderValue::from_static("1"))
-    };
-    let permit = tokio::time::timeout(TURN, permits.clone().acquire_owned()).await;
-    permit.ok().and_then(Result::ok).ok_or_else(busy)
-}
-
 /// Does what may block where it may, when its turn has come. When the client leaves, this future is
-/// dropped, and the work ends.
+/// dropped, and the work ends. The turn comes with the result, for as long as that takes memory.
 async fn aside<T: Send + 'static>(
-    permits: &Arc<Semaphore>,
+    turns: &Turns,
+    peer: Peer,
     work: impl FnOnce(&Stop) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let permit = turn(permits).await?;
+) -> Result<(T, Turn), Problem> {
+    let turn = turns.take(peer.address.ip()).await?;
     let stop = Stop::default();
     let _guard = stop.guard();
-    let done = in_background(move || {
-        let _permit = permit;
-        work(&stop)
-    });
-    done.await.ok_or_else(broken)
+    in_background(move || (work(&stop), turn)).await.ok_or_else(broken)
 }
 
 /// A panic in the work is a bug of ours, told as such.
@@ -338,9 +334,9 @@ fn response(head: &Head, format: Format, body: Body) -> Response {
     response
 }
 
-/// JSON that no cache keeps.
-pub(crate) fn json_response(text: impl Into<bytes::Bytes>) -> Response {
-    let mut response = Response::new(Body::full(text));
+/// JSON that no cache keeps, in answer to a request with this head.
+fn json_response(text: impl Into<bytes::Bytes>, turn: Turn, head: &Parts) -> Response {
+    let mut response = Response::new(whole(text, turn, head.version));
     common(response.headers_mut(), "application/json");
     response
 }

@@ -25,6 +25,11 @@ const PIECE_BYTES: usize = 64 << 10;
 /// may stop reading a hundred of them.
 const FRAME_BYTES: usize = 16 << 10;
 
+/// How large pieces are for a client that speaks `version`.
+pub(super) fn piece_bytes(version: Version) -> usize {
+    if version >= Version::HTTP_2 { FRAME_BYTES } else { PIECE_BYTES }
+}
+
 /// Says that nobody reads the answer any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gone;
@@ -68,7 +73,7 @@ impl Drop for StopGuard {
 
 /// A channel, and the body that is its other end, for a client that speaks `version`.
 pub(super) fn channel(version: Version) -> (Sender, Body) {
-    let piece_bytes = if version >= Version::HTTP_2 { FRAME_BYTES } else { PIECE_BYTES };
+    let piece_bytes = piece_bytes(version);
     let (pieces, receiver) = mpsc::channel(PIECES);
     let stop = Stop::default();
     let body = Body::stream(Receiving { receiver, _guard: stop.guard() });

@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use http::Method;
 use http::request::Parts;
@@ -13,13 +12,13 @@ use logq_query::Expression;
 use logq_query::when::{self, Context};
 use logq_reader::{Filter, Order, Query, Snapshot, StoreMarks};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::channel::Stop;
 use super::question::{Finality, Range, open};
 use super::refusal::{Refusal, time};
+use super::turns::Turns;
 use super::{Parameters, aside, json_response, query_of};
-use crate::message::{Request, Response};
+use crate::message::{Peer, Request, Response};
 use crate::problem::Problem;
 use crate::service::{Answering, Service};
 
@@ -43,7 +42,7 @@ const QUESTIONS_MAX: usize = 4;
 pub struct Monitor {
     store: PathBuf,
     zone: TimeZone,
-    questions: Arc<Semaphore>,
+    questions: Turns,
 }
 
 impl Monitor {
@@ -51,10 +50,10 @@ impl Monitor {
     /// `zone`.
     #[must_use]
     pub fn new(store: PathBuf, zone: TimeZone) -> Self {
-        Self { store, zone, questions: Arc::new(Semaphore::new(QUESTIONS_MAX)) }
+        Self { store, zone, questions: Turns::new(QUESTIONS_MAX) }
     }
 
-    async fn answer(&self, head: &Parts) -> Result<Response, Problem> {
+    async fn answer(&self, head: &Parts, peer: Peer) -> Result<Response, Problem> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Problem::method_not_allowed("GET, HEAD"));
         }
@@ -66,16 +65,17 @@ impl Monitor {
         let (store, zone) = (self.store.clone(), self.zone.clone());
         let query = query_of(head).to_owned();
         let work = move |stop: &Stop| answer(&store, &query, &zone, stop);
-        let answer = aside(&self.questions, work).await?.map_err(Refusal::problem)?;
-        Ok(json_response(format!("{answer}\n")))
+        let (answer, turn) = aside(&self.questions, peer, work).await?;
+        let answer = answer.map_err(Refusal::problem)?;
+        Ok(json_response(format!("{answer}\n"), turn, head))
     }
 }
 
 impl Service for Monitor {
     fn call(&self, request: Request) -> Answering<'_> {
-        let Request { head, .. } = request;
+        let Request { head, peer, .. } = request;
         Box::pin(async move {
-            let answered = self.answer(&head).await;
+            let answered = self.answer(&head, peer).await;
             answered.unwrap_or_else(|problem| problem.answer_for(&head.headers))
         })
     }

@@ -10,11 +10,14 @@
 )]
 
 mod readers;
+mod requests;
 mod response;
+mod soak;
 mod writer;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
@@ -74,6 +77,45 @@ enum Work {
         #[arg(long, default_value_t = 5_000)]
         lines: usize,
     },
+    /// Ask for random parts of 4 KiB over connections that stay; requests a second, and their times
+    Ranges {
+        /// Host and port
+        address: SocketAddr,
+        /// What to ask for
+        path: String,
+        /// How long the file is
+        #[arg(long, default_value_t = 256)]
+        mebibytes: u64,
+        #[arg(long, default_value_t = 50)]
+        connections: u64,
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Let readers of an open stream come, go on, and leave; how long each took, and the server's memory
+    Reconnects {
+        address: SocketAddr,
+        path: String,
+        /// Readers a second
+        #[arg(long, default_value_t = 2_000)]
+        rate: u32,
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// The server's process id
+        #[arg(long)]
+        pid: u32,
+    },
+    /// Let streams and readers come and go; fails if descriptors or files are left
+    Soak {
+        put: SocketAddr,
+        get: SocketAddr,
+        /// Where the server keeps its streams
+        directory: PathBuf,
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// The server's process id
+        #[arg(long)]
+        pid: u32,
+    },
     /// Copy bytes from socket to socket, straight and through one more process, which is what a server
     /// of logs can at best do; MB/s
     Loopback {
@@ -129,6 +171,15 @@ async fn main() -> Result<()> {
         Work::Put { stream, mebibytes, pid } => put(&stream, mebibytes << 20, pid),
         Work::Idle { get, path, readers, pid } => idle(get, &path, readers, pid).await,
         Work::Latency { stream, lines } => latency(&stream, lines),
+        Work::Ranges { address, path, mebibytes, connections, seconds } => {
+            requests::ranges(address, &path, mebibytes << 20, connections, seconds).await
+        }
+        Work::Reconnects { address, path, rate, seconds, pid } => {
+            requests::reconnects(address, &path, rate, seconds, pid).await
+        }
+        Work::Soak { put, get, directory, seconds, pid } => {
+            soak::soak(put, get, &directory, pid, seconds).await
+        }
         Work::Loopback { mebibytes } => loopback(mebibytes << 20),
         Work::Read { get, path, readers, look, bytes } => {
             readers::read(get, &path, readers, look, bytes).await

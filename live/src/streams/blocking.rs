@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 use rustix::io::ReadWriteFlags;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -25,35 +26,66 @@ pub(super) const BUFFER_LEN: usize = 64 << 10;
 /// cleared costs as much as to fill it.
 const BUFFERS_MAX: usize = 16;
 
-static BUFFERS: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+static BUFFERS: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
+
+/// Memory of a buffer.
+enum Memory {
+    /// Of the system. A thousand readers hold as many buffers, and threads of all ranks give back what others
+    /// took: an allocator with a heap for each thread keeps twice the memory for that.
+    Pages(MmapMut),
+    /// For few bytes.
+    Heap(Box<[u8]>),
+}
+
+impl Memory {
+    fn new(len: usize) -> Self {
+        let unused = || BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pages = || unused().or_else(|| MmapMut::map_anon(BUFFER_LEN).ok());
+        let pages = if len == BUFFER_LEN { pages() } else { None };
+        pages.map_or_else(|| Self::Heap(vec![0; len].into()), Self::Pages)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Pages(pages) => pages,
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Pages(pages) => pages,
+            Self::Heap(bytes) => bytes,
+        }
+    }
+}
 
 /// A buffer that was read into, up to `len`.
 struct Buffer {
-    bytes: Box<[u8]>,
+    memory: Memory,
     len: usize,
 }
 
 impl Buffer {
     /// One for `len` bytes.
     fn new(len: usize) -> Self {
-        let unused = || BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let used = if len == BUFFER_LEN { unused() } else { None };
-        Self { bytes: used.unwrap_or_else(|| vec![0; len].into()), len: 0 }
+        Self { memory: Memory::new(len), len: 0 }
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.memory.bytes().get(..self.len).unwrap_or_default()
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.bytes.len() == BUFFER_LEN {
+        let memory = std::mem::replace(&mut self.memory, Memory::Heap(Box::default()));
+        if let Memory::Pages(pages) = memory {
             let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
             if buffers.len() < BUFFERS_MAX {
-                buffers.push(std::mem::take(&mut self.bytes));
+                buffers.push(pages);
             }
         }
     }
@@ -69,7 +101,7 @@ pub(super) fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes>
     let mut buffer = Buffer::new(len);
     let cached = rustix::io::preadv2(
         file,
-        &mut [IoSliceMut::new(&mut buffer.bytes)],
+        &mut [IoSliceMut::new(buffer.memory.bytes_mut())],
         offset,
         ReadWriteFlags::NOWAIT,
     );
@@ -77,7 +109,7 @@ pub(super) fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Bytes>
         Ok(count) if count > 0 => count,
         // Not in the cache, at the end, or a file system that cannot tell: whatever it is, a plain
         // read says it.
-        _ => blocking(|| file.read_at(&mut buffer.bytes, offset))?,
+        _ => blocking(|| file.read_at(buffer.memory.bytes_mut(), offset))?,
     };
     if buffer.len == 0 {
         return Err(io::Error::new(

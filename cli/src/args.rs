@@ -1,9 +1,10 @@
 //! The command line: the verbs, and the flags that several of them share. The flags of one verb
 //! are defined where the verb is.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Command, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::output::Format;
 use crate::verbs;
@@ -22,6 +23,43 @@ pub(crate) struct Arguments {
     pub(crate) verb: Option<Verb>,
     #[command(flatten)]
     pub(crate) records: verbs::records::RecordsArguments,
+}
+
+/// The command without its verbs, which take most of the time that it takes to set it up.
+#[derive(Debug, Parser)]
+#[command(name = "logq", version)]
+struct WithoutVerbs {
+    #[command(flatten)]
+    records: verbs::records::RecordsArguments,
+}
+
+/// Reads a command line.
+///
+/// # Errors
+///
+/// Those of [`Arguments`], and requests for help, which come as errors.
+pub(crate) fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    // What is wrong with the words, and help, is told by the whole command.
+    if !begins_with_verb(words)
+        && let Ok(WithoutVerbs { records }) = WithoutVerbs::try_parse_from(words)
+    {
+        return Ok(Arguments { verb: None, records });
+    }
+    Arguments::try_parse_from(words)
+}
+
+/// As much of the command as these words need.
+pub(crate) fn command_for(words: &[OsString]) -> Command {
+    match begins_with_verb(words) {
+        true => Arguments::command(),
+        false => WithoutVerbs::command(),
+    }
+}
+
+/// Whether there is a verb: it can only be the first word.
+fn begins_with_verb(words: &[OsString]) -> bool {
+    let word = words.get(1).and_then(|word| word.to_str());
+    word.is_some_and(|word| word == "help" || Verb::has_subcommand(word))
 }
 
 const EXAMPLES: &str = "\
@@ -275,8 +313,6 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    use clap::CommandFactory as _;
-
     use super::*;
 
     /// The verb of a command line, empty for none, and a word of it.
@@ -356,6 +392,51 @@ mod tests {
         };
         let expected = [words("", &["-c", "store"]), words("diff", &["diff", "--a"])].concat();
         assert_eq!(found, [expected, words("", &["-r"])].concat());
+    }
+
+    /// The verbs are left out where none is asked for: that must not be noticed.
+    #[test]
+    fn words_without_a_verb_are_read_as_with_all_verbs() {
+        let check = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let shown = |read: Result<Arguments, clap::Error>| match read {
+                Ok(arguments) => format!("{arguments:?}"),
+                Err(error) => error.render().to_string(),
+            };
+            let whole = shown(Arguments::try_parse_from(&words));
+            assert_eq!(shown(parse(&words)), whole, "{line}");
+        };
+        let lines = [
+            "logq",
+            "logq store other",
+            "logq -o json -S 12:00 -U 12:01 store",
+            "logq -q stats",
+            "logq store stats",
+            "logq -- stats",
+            "logq -n -5 --in 2026-02 -b=-1 -l e..i -W 1,2 store",
+            "logq --by status --quantile 50 --hist=1m -f store",
+            "logq --cursor-file place -f --stats",
+            "logq stats store",
+            "logq errors --since",
+            "logq help",
+            "logq help stats",
+            "logq --help",
+            "logq -h store",
+            "logq --version",
+            "logq --nowhere",
+            "logq --lin 5",
+            "logq -n",
+            "logq -c --template x -o json",
+            "logq -A x store",
+            "logq statz --output=yaml",
+        ];
+        lines.into_iter().for_each(check);
+        let command = Arguments::command();
+        for verb in command.get_subcommands() {
+            check(&format!("logq {} --nowhere", verb.get_name()));
+            assert!(Verb::has_subcommand(verb.get_name()));
+            assert_eq!(verb.get_all_aliases().count(), 0, "another name would not be known as one");
+        }
     }
 
     /// The tests run all command lines that they have; so a flag that is in one of its verb is

@@ -13,7 +13,7 @@ use clap::{ArgAction, ArgMatches, Command, CommandFactory as _};
 use logq_query::nearest;
 use toml::{Table, Value};
 
-use crate::args::Arguments;
+use crate::args::{Arguments, command_for};
 
 /// The keys that the file may have, and what else on the command line or in the environment takes
 /// their place.
@@ -132,7 +132,7 @@ impl Settings {
 
 /// The words with those of the settings whose flags are not given.
 fn with_defaults(mut words: Vec<OsString>, settings: &Settings) -> anyhow::Result<Vec<OsString>> {
-    let command = Arguments::command();
+    let command = command_for(&words);
     // What is wrong with the words is told when they are parsed.
     let Ok(matches) = command.clone().try_get_matches_from(&words) else { return Ok(words) };
     let (command, matches, place) = match matches.subcommand() {

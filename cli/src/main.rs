@@ -36,9 +36,7 @@ mod verbs;
 
 use std::io;
 
-use clap::Parser;
-
-use args::{Arguments, Verb};
+use args::Verb;
 use exit::Exit;
 
 fn main() -> std::process::ExitCode {
@@ -47,7 +45,7 @@ fn main() -> std::process::ExitCode {
         Ok(words) => words,
         Err(error) => return explain(&error).into(),
     };
-    let arguments = match Arguments::try_parse_from(words) {
+    let arguments = match args::parse(&words) {
         Ok(arguments) => arguments,
         Err(error) => return Exit::from_usage(&error).into(),
     };

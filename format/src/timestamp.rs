@@ -78,28 +78,42 @@ impl Timestamp {
         let seconds = self.0.div_euclid(MICROS_PER_SECOND);
         let micros = self.0.rem_euclid(MICROS_PER_SECOND);
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
-        let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
+        let second = seconds.rem_euclid(SECONDS_PER_DAY);
 
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        write_digits::<0, 4>(&mut text, year);
-        write_digits::<5, 2>(&mut text, month);
-        write_digits::<8, 2>(&mut text, day);
-        write_digits::<11, 2>(&mut text, second_of_day / 3600);
-        write_digits::<14, 2>(&mut text, second_of_day / 60 % 60);
-        write_digits::<17, 2>(&mut text, second_of_day % 60);
-        write_digits::<20, 6>(&mut text, micros);
+        let ([y1, y2], [y3, y4]) = (digits(year / 100), digits(year % 100));
+        let ([o1, o2], [d1, d2]) = (digits(month), digits(day));
+        let ([h1, h2], [m1, m2]) = (digits(second / 3600), digits(second / 60 % 60));
+        let [s1, s2] = digits(second % 60);
+        let ([f1, f2], [f3, f4]) = (digits(micros / 10_000), digits(micros / 100 % 100));
+        let [f5, f6] = digits(micros % 100);
+        let text: [u8; RFC3339_LEN] = [
+            y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2,
+            b'.', f1, f2, f3, f4, f5, f6, b'Z',
+        ];
         out.extend_from_slice(&text);
     }
 }
 
-/// Writes `value`, which has no more digits, in decimal into `text[AT..AT + WIDTH]`, right to left.
-fn write_digits<const AT: usize, const WIDTH: usize>(text: &mut [u8; RFC3339_LEN], value: i64) {
-    let mut rest = u32::try_from(value.unsigned_abs()).unwrap_or(0);
-    for digit in text.iter_mut().skip(AT).take(WIDTH).rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
+/// The two decimal digits of a number below 100.
+fn digits(value: i64) -> [u8; 2] {
+    usize::try_from(value).ok().and_then(|value| DIGITS.get(value)).copied().unwrap_or(*b"00")
 }
+
+/// The digits of all numbers below 100.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which would tell")]
+static DIGITS: [[u8; 2]; 100] = {
+    let mut all = [*b"00"; 100];
+    let (mut number, mut tens) = (0, b'0');
+    while tens <= b'9' {
+        let mut ones = b'0';
+        while ones <= b'9' {
+            all[number] = [tens, ones];
+            (number, ones) = (number + 1, ones + 1);
+        }
+        tens += 1;
+    }
+    all
+};
 
 /// The proleptic Gregorian date of a day count since 1970-01-01: (year, month 1-12, day 1-31).
 ///

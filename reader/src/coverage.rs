@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::hop::{Batch, Hop, Hopped, Stop, Until};
 use crate::report::{Coverage, Holder};
-use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
+use crate::scale::{BATCH_BLOCKS_MAX, FIRST_BLOCKS, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::Seek;
 use crate::segment::{Extent, Segment};
 use crate::view::View;
@@ -69,11 +69,12 @@ fn ends(segments: &[Segment]) -> Vec<End> {
             None => others.push((index, segment)),
         }
     }
-    let others: Vec<_> = others
-        .into_par_iter()
-        .rev()
-        .filter_map(|(index, segment)| Some((index, End::of(segment)?)))
-        .collect();
+    let end = |(index, segment): (usize, &Segment)| Some((index, End::of(segment)?));
+    // Threads take longer to start than one segment takes.
+    let others: Vec<_> = match others.len() {
+        0 | 1 => others.into_iter().filter_map(end).collect(),
+        _ => others.into_par_iter().rev().filter_map(end).collect(),
+    };
     let Some(newest_finished) = newest_finished else {
         return others.into_iter().map(|(_, end)| end).collect();
     };
@@ -111,18 +112,21 @@ pub(crate) fn first_time(segment: &Segment) -> Option<Timestamp> {
     }
     let head = segment.head().ok()?;
     let mut hop = Hop::new(segment, head, head.start);
-    let mut first = None;
+    let (mut first, mut watermark, mut unproven) = (None, None, 0);
+    let mut blocks = FIRST_BLOCKS;
     loop {
-        let until = Until { offset: u64::MAX, claims: true, blocks: BATCH_BLOCKS_MAX };
+        let until = Until { offset: u64::MAX, claims: true, blocks };
+        blocks = (blocks * FIRST_BLOCKS).min(BATCH_BLOCKS_MAX);
         let batch = hop.batch(until);
         let times = records(&batch).map(|header| header.min);
         first = times.chain(first).min();
         // Behind claims with this watermark nothing earlier comes.
-        let proven = batch
-            .pings
-            .last()
-            .is_some_and(|ping| first.is_some_and(|first| ping.claims.watermark >= first));
-        if batch.stop == Stop::End || proven || (batch.pings.is_empty() && first.is_some()) {
+        let claimed = batch.pings.iter().map(|ping| ping.claims.watermark);
+        watermark = claimed.chain(watermark).max();
+        let is_proven = first.is_some() && watermark >= first;
+        unproven = if batch.pings.is_empty() { unproven + batch.blocks.len() } else { 0 };
+        let is_far = first.is_some() && unproven >= BATCH_BLOCKS_MAX;
+        if batch.stop == Stop::End || is_proven || is_far {
             return first;
         }
     }

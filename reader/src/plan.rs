@@ -20,7 +20,7 @@ use crate::hop::Hopped;
 use crate::ledger::Ledger;
 use crate::query::Query;
 use crate::run::{Slices, micros_since};
-use crate::scale::{LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS};
+use crate::scale::{AHEAD_ADVANCES, LARGE_RAW_BYTES, LARGE_RECORDS, PRIME_SEGMENTS};
 use crate::segment::Segment;
 use crate::shadow::{Repeat, shadows};
 use crate::strand::{Advance, Strand};
@@ -39,12 +39,24 @@ pub(crate) struct Slice {
 /// How large slices are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
+    /// Where no more blocks are left than this, the calling thread works on them as one slice: others
+    /// would take longer to start.
+    pub(crate) alone: usize,
+    /// Where no more than this are left, they are dealt evenly to all threads.
+    pub(crate) dealt: usize,
     /// The blocks of the first slice; later ones have more, but at most `most`.
     pub(crate) first: usize,
     pub(crate) most: usize,
     /// A slice also ends when its blocks have so many bytes once decompressed, or so many records.
     pub(crate) raw_bytes: u64,
     pub(crate) records: u64,
+}
+
+impl Pace {
+    /// The pace of the slices behind one of this pace.
+    pub(crate) fn grown(self) -> Self {
+        Self { first: self.first.saturating_mul(4).min(self.most), ..self }
+    }
 }
 
 impl Slice {
@@ -181,6 +193,18 @@ impl<'s, 'q> Plan<'s, 'q> {
         (!taken.is_empty()).then_some(Slice { span, blocks: taken })
     }
 
+    /// How many blocks are left, if they are no more than `most` and a short look ahead tells.
+    fn count_few(&mut self, most: usize) -> Option<usize> {
+        for _ in 0..AHEAD_ADVANCES {
+            let Some((_, index)) = self.lowest().filter(|_| self.upcoming.len() <= most) else {
+                break;
+            };
+            self.advance(index);
+        }
+        let left = self.open.len() + self.upcoming.len();
+        (self.walking.is_empty() && left <= most).then_some(left)
+    }
+
     /// The strand that is furthest behind, with its bound.
     fn lowest(&self) -> Option<(i64, usize)> {
         let bound = |index: &usize| Some((self.strands.get(*index)?.as_ref()?.bound()?, *index));
@@ -261,6 +285,10 @@ impl Slices for Plan<'_, '_> {
     /// The next slice, with about `pace.first` blocks more than those that reach into it.
     fn next_slice(&mut self, pace: Pace) -> Option<Slice> {
         self.next(pace)
+    }
+
+    fn few(&mut self, most: usize) -> Option<usize> {
+        self.count_few(most)
     }
 
     fn findings(&mut self, findings: Findings) {

@@ -6,7 +6,8 @@
 //!    └── as results are taken, new slices ┘
 //! ```
 //!
-//! Planning and folding stay on the calling thread. At most a few slices are under way, so memory
+//! Planning and folding stay on the calling thread. Where little is left to be read and nothing to be
+//! planned, it also works on the first slice, or on all. At most a few slices are under way, so memory
 //! is bounded however fast they are decoded and however slowly the caller folds.
 
 use std::collections::VecDeque;
@@ -27,6 +28,11 @@ use crate::scale::LARGE_RAW_BYTES;
 pub(crate) trait Slices {
     /// The next slice, of about the wanted size; `None` at the end.
     fn next_slice(&mut self, pace: Pace) -> Option<Slice>;
+
+    /// How many blocks are left, if that is certain and they are no more than `most`.
+    fn few(&mut self, _most: usize) -> Option<usize> {
+        None
+    }
 
     /// Takes note of what decoding a slice brought.
     fn findings(&mut self, findings: Findings);
@@ -51,8 +57,23 @@ where
     W: Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError> + Sync,
 {
     let stop = AtomicBool::new(false);
+    let mut remaining = limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+    let few = if limit.is_some() { None } else { counted(plan, pace.alone.max(pace.dealt)) };
+    // Threads take a while to start where there are none yet. With a limit the first slice often
+    // suffices.
+    let is_alone = few.is_some_and(|blocks| blocks <= pace.alone);
+    let mut pace = if is_alone { Pace { first: pace.alone, ..pace } } else { pace };
+    if is_alone || limit.is_some() {
+        let go_on = run_here(plan, &mut pace, &mut remaining, is_alone, &work, &mut fold)?;
+        if is_alone || remaining == 0 || go_on.is_break() {
+            return Ok(());
+        }
+    }
     rayon::in_place_scope(|scope| {
-        let remaining = limit.map_or(usize::MAX, |l| usize::try_from(l).unwrap_or(usize::MAX));
+        if let Some(blocks) = few {
+            let share = blocks.div_ceil(rayon::current_num_threads()).min(pace.most);
+            pace = Pace { first: share, most: share, ..pace };
+        }
         let mut pipeline = Pipeline {
             scope,
             work: &work,
@@ -63,12 +84,55 @@ where
             pace,
             // With a limit the first slices often suffice: no use in working on many at once.
             width: if limit.is_some() { 1 } else { widest() },
+            begins_here: few.is_some(),
             remaining,
         };
         let folded = pipeline.fold_all(plan, &mut fold);
         stop.store(true, Ordering::Relaxed);
         folded
     })
+}
+
+/// Works on the next slice, or on all, on this thread, and folds the results at once. The pace is that
+/// of the slice behind then.
+fn run_here<T>(
+    plan: &mut impl Slices,
+    pace: &mut Pace,
+    remaining: &mut usize,
+    all: bool,
+    work: impl Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError>,
+    fold: &mut impl FnMut(T) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    loop {
+        let Some(slice) = planned(plan, *pace).filter(|_| *remaining > 0) else {
+            return Ok(ControlFlow::Break(()));
+        };
+        *pace = pace.grown();
+        let go_on = work_here(plan, &slice, remaining, &work, fold)?;
+        if go_on.is_break() || !all {
+            return Ok(go_on);
+        }
+    }
+}
+
+/// Works on a slice on this thread and folds its results at once.
+fn work_here<T>(
+    plan: &mut impl Slices,
+    slice: &Slice,
+    remaining: &mut usize,
+    work: impl Fn(&Slice, usize, Sink<'_, T>) -> Result<Findings, ReadError>,
+    fold: &mut impl FnMut(T) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let mut go_on = ControlFlow::Continue(());
+    let start = Instant::now();
+    let mut findings = work(slice, *remaining, &mut |result, rows| {
+        *remaining -= rows.min(*remaining);
+        go_on = fold(result);
+        go_on
+    })?;
+    findings.statistics.decode_us += micros_since(start);
+    plan.findings(findings);
+    Ok(go_on)
 }
 
 /// One slice for each thread, and one that waits to be folded.
@@ -90,6 +154,9 @@ struct Pipeline<'p, 'scope, T, W> {
     pace: Pace,
     /// How many slices may be under way.
     width: usize,
+    /// Whether this thread works on the first slice while others work on the ones behind it, since
+    /// nothing else is left to be planned.
+    begins_here: bool,
     /// How many rows still count.
     remaining: usize,
 }
@@ -137,7 +204,7 @@ where
                     plan.findings(done.findings);
                     done.results.into_iter().try_for_each(&mut *fold)
                 }
-                None => self.work_here(plan, &slice, fold)?,
+                None => work_here(plan, &slice, &mut self.remaining, self.work, fold)?,
             };
             if go_on.is_break() {
                 break;
@@ -158,8 +225,9 @@ where
                 break;
             }
             self.raw_bytes += raw_bytes;
-            self.pace.first = self.pace.first.saturating_mul(4).min(self.pace.most);
-            let work = if slice.is_large() { Work::Here } else { self.start(Arc::clone(&slice)) };
+            self.pace = self.pace.grown();
+            let is_here = std::mem::take(&mut self.begins_here) || slice.is_large();
+            let work = if is_here { Work::Here } else { self.start(Arc::clone(&slice)) };
             self.under_way.push_back((slice, work));
         }
     }
@@ -173,27 +241,6 @@ where
             }
         });
         Work::Elsewhere(receiver)
-    }
-
-    /// Works on a slice on this thread and folds its results at once.
-    fn work_here(
-        &mut self,
-        plan: &mut impl Slices,
-        slice: &Slice,
-        fold: &mut impl FnMut(T) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ReadError> {
-        let mut go_on = ControlFlow::Continue(());
-        let mut remaining = self.remaining;
-        let start = Instant::now();
-        let mut findings = (self.work)(slice, remaining, &mut |result, rows| {
-            remaining -= rows.min(remaining);
-            go_on = fold(result);
-            go_on
-        })?;
-        findings.statistics.decode_us += micros_since(start);
-        self.remaining = remaining;
-        plan.findings(findings);
-        Ok(go_on)
     }
 }
 
@@ -213,14 +260,26 @@ fn work_elsewhere<T>(
     Ok(Done { results, rows: sum, findings })
 }
 
+/// How many blocks are left, if they are few, and an entry in the books for the time it took to find out.
+fn counted(plan: &mut impl Slices, most: usize) -> Option<usize> {
+    let start = Instant::now();
+    let few = plan.few(most);
+    note_planning(plan, start);
+    few
+}
+
 /// The next slice, and an entry in the books for the time that it took to plan it.
 fn planned(plan: &mut impl Slices, pace: Pace) -> Option<Arc<Slice>> {
     let start = Instant::now();
     let slice = plan.next_slice(pace);
+    note_planning(plan, start);
+    slice.map(Arc::new)
+}
+
+fn note_planning(plan: &mut impl Slices, start: Instant) {
     let mut findings = Findings::default();
     findings.statistics.plan_us = micros_since(start);
     plan.findings(findings);
-    slice.map(Arc::new)
 }
 
 pub(crate) fn micros_since(start: Instant) -> u64 {

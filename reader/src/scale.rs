@@ -34,21 +34,34 @@ pub(crate) const STRIDE_BYTES: u64 = scaled(256 << 10, 500);
 /// Beyond this distance the whole rest of a segment is hopped through. Masters ping every few MiB.
 pub(crate) const STRIDE_BYTES_MAX: u64 = scaled(16 << 20, 3000);
 
+/// So many times pings are waited for in order to learn whether little is to be read.
+pub(crate) const AHEAD_ADVANCES: usize = 4;
+
+/// So many first blocks of a segment are looked at together for its earliest record, and then more.
+pub(crate) const FIRST_BLOCKS: usize = if cfg!(test) { 2 } else { 8 };
+
 /// The most blocks that are hopped over before they are looked at.
 pub(crate) const BATCH_BLOCKS_MAX: usize = if cfg!(test) { 5 } else { 4096 };
 
 /// The slices of a scan: small at first, so that something comes out soon; then about 2 MB of
 /// records once they are decompressed, which is several times as much once it is printed.
 pub(crate) const SCAN_PACE: Pace = Pace {
+    alone: if cfg!(test) { 2 } else { 12 },
+    dealt: if cfg!(test) { 5 } else { 64 },
     first: 1,
     most: if cfg!(test) { 6 } else { 64 },
     raw_bytes: scaled(4 << 20, 3000),
     records: scaled(3 << 13, 30),
 };
 
+/// The most records that are handed out at once: as text some 64 KiB, which is what a pipe holds.
+pub(crate) const ROWS_AT_ONCE: usize = if cfg!(test) { 7 } else { 256 };
+
 /// The slices of a count: large, as little is kept of each block, and those that a slice cuts cost
 /// more than the others.
 pub(crate) const TALLY_PACE: Pace = Pace {
+    alone: if cfg!(test) { 1 } else { 64 },
+    dealt: 0,
     first: if cfg!(test) { 2 } else { 64 },
     most: if cfg!(test) { 9 } else { 512 },
     raw_bytes: scaled(32 << 20, 10_000),
@@ -57,6 +70,8 @@ pub(crate) const TALLY_PACE: Pace = Pace {
 
 /// The slices of a count in groups: smaller, as there may be as many groups as records.
 pub(crate) const GROUP_PACE: Pace = Pace {
+    alone: if cfg!(test) { 1 } else { 16 },
+    dealt: 0,
     first: if cfg!(test) { 2 } else { 64 },
     most: if cfg!(test) { 9 } else { 512 },
     raw_bytes: scaled(8 << 20, 10_000),
@@ -65,6 +80,8 @@ pub(crate) const GROUP_PACE: Pace = Pace {
 
 /// The slices of a visit: what is made of each has about the size of its records.
 pub(crate) const VISIT_PACE: Pace = Pace {
+    alone: if cfg!(test) { 1 } else { 16 },
+    dealt: 0,
     first: if cfg!(test) { 2 } else { 64 },
     most: if cfg!(test) { 9 } else { 256 },
     raw_bytes: scaled(8 << 20, 10_000),

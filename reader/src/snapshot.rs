@@ -21,7 +21,7 @@ use crate::report::{Coverage, Gap, Report};
 use crate::requests::{Finder, RequestRecord};
 use crate::rows::{Blocks, Key, Rows};
 use crate::run::{Sink, run};
-use crate::scale::SCAN_PACE;
+use crate::scale::{ROWS_AT_ONCE, SCAN_PACE};
 use crate::segment::Segment;
 use crate::select::{Receiver, Selection};
 use crate::source::{Given, Source};
@@ -435,7 +435,10 @@ struct Mapped<'m, 'k, T, F> {
 
 impl<T, F: Fn(&Rows<'_>) -> T> Receiver for Mapped<'_, '_, T, F> {
     fn rows<'d>(&mut self, keys: &'d [Key], blocks: &'d Blocks<'d>) -> ControlFlow<()> {
-        let rows = Rows::new(keys, blocks);
-        (self.sink)((self.map)(&rows), rows.len())
+        // What is made of few is written while more is made, into memory that is there already.
+        keys.chunks(ROWS_AT_ONCE).try_for_each(|keys| {
+            let rows = Rows::new(keys, blocks);
+            (self.sink)((self.map)(&rows), rows.len())
+        })
     }
 }

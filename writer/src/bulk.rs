@@ -164,6 +164,10 @@ const PING_BYTES_MAX: u64 = 4 << 20;
 /// before it can claim.
 const STRAGGLERS_MAX: usize = 8;
 
+/// So many blocks in the making of writers that have not filled one are written first of all in a segment:
+/// readers look for its earliest record at its beginning, and it often is of one that seldom logs.
+const OTHERS_MAX: usize = 6;
+
 /// After so many bytes all blocks in the making are written, however many they are.
 const DRAIN_BYTES: u64 = 3 << 20;
 
@@ -262,7 +266,8 @@ impl BulkWriter {
         if !self.trained {
             self.train();
         }
-        if self.segment.is_none() {
+        let is_new = self.segment.is_none();
+        if is_new {
             let now = self.options.now;
             let new = NewSegment { dictionary: self.dictionary.clone(), ..NewSegment::at(now) };
             let draft = self.directory.draft_segment(&new)?;
@@ -270,6 +275,10 @@ impl BulkWriter {
             self.segment = Some(output.map_err(|source| self.write_error(source))?);
         }
         let full = std::mem::take(&mut self.full);
+        if is_new {
+            let others = self.lanes.drain_others(&full, OTHERS_MAX);
+            self.append(others)?;
+        }
         self.append(full)?;
         if self.segment.as_ref().is_some_and(Output::shall_ping) {
             let shall_drain = self.segment.as_ref().is_some_and(Output::shall_drain);

@@ -162,6 +162,18 @@ impl Lanes {
         if waited.len() <= most { sealed(waited.into_iter(), spare) } else { Vec::new() }
     }
 
+    /// Takes the blocks in the making out of writers that have none among `full`, unless they are more
+    /// than `most`. So they may be written before those.
+    pub(super) fn drain_others(&mut self, full: &[Filled], most: usize) -> Vec<Filled> {
+        let Self { anonymous, named, spare } = self;
+        let is_other = |lane: &&mut Lane| {
+            !lane.builder.is_empty() && full.iter().all(|filled| filled.origin != lane.origin)
+        };
+        let lanes = anonymous.values_mut().flatten().chain(named.values_mut());
+        let others: Vec<_> = lanes.filter(is_other).collect();
+        if others.len() <= most { sealed(others.into_iter(), spare) } else { Vec::new() }
+    }
+
     /// Takes used builders back.
     pub(super) fn recycle(&mut self, builders: impl Iterator<Item = BlockBuilder>) {
         self.spare.extend(builders);
@@ -239,6 +251,19 @@ mod tests {
         assert_eq!(drained(&mut lanes, 8), 1, "the third; the first has begun another one");
         assert_eq!(drained(&mut lanes, 8), 1);
         assert_eq!(drained(&mut lanes, 8), 0);
+    }
+
+    #[test]
+    fn who_has_no_full_block_can_be_written_first_unless_there_are_many() {
+        let mut lanes = Lanes::default();
+        log(&mut lanes, 1..4);
+        let full = lanes.drain().into_iter().take(1).collect::<Vec<_>>();
+        log(&mut lanes, 1..4);
+        assert_eq!(lanes.drain_others(&full, 1).len(), 0, "two are too many");
+        let others = lanes.drain_others(&full, 2);
+        assert_eq!(others.len(), 2);
+        assert!(others.iter().all(|other| other.origin != full[0].origin));
+        assert_eq!(lanes.drain().len(), 1, "who has a full block keeps the one in the making");
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     name: [u8; NAME_LEN],
+    /// The number in the name.
+    number: u64,
     finished: Option<Finished>,
 }
 
@@ -117,10 +119,8 @@ impl Catalogue {
 
     /// What was said of a segment of this name, and whether it was the newest one then.
     fn known(&self, name: &str) -> Option<(&Finished, bool)> {
-        let name = padded(name)?;
-        let place = (number_of(&name), name);
-        let place = |entry: &Entry| (number_of(&entry.name), entry.name).cmp(&place);
-        let index = self.entries.binary_search_by(place).ok()?;
+        let place = (segment_number(name)?, padded(name)?);
+        let index = self.entries.binary_search_by_key(&place, Entry::place).ok()?;
         let finished = self.entries.get(index)?.finished.as_ref()?;
         Some((finished, index + 1 == self.entries.len()))
     }
@@ -143,8 +143,7 @@ impl Catalogue {
             return None;
         }
         let entries = chunks.iter().map(Entry::decode).collect::<Option<Vec<_>>>()?;
-        let place = |entry: &Entry| (number_of(&entry.name), entry.name);
-        let is_sorted = entries.is_sorted_by(|a, b| place(a) < place(b));
+        let is_sorted = entries.is_sorted_by(|a, b| a.place() < b.place());
         is_sorted.then(|| Self { stamp: (nanoseconds > 0).then_some(stamp), entries })
     }
 
@@ -173,9 +172,13 @@ impl Catalogue {
 
 impl Entry {
     fn name(&self) -> &str {
-        let end = self.name.iter().position(|byte| *byte == 0).unwrap_or(NAME_LEN);
         // Those that are no text are refused.
-        str::from_utf8(self.name.get(..end).unwrap_or_default()).unwrap_or_default()
+        text_of(&self.name).unwrap_or_default()
+    }
+
+    /// What entries are ordered by.
+    fn place(&self) -> (u64, [u8; NAME_LEN]) {
+        (self.number, self.name)
     }
 
     fn decode(bytes: &[u8; ENTRY_LEN]) -> Option<Self> {
@@ -188,9 +191,8 @@ impl Entry {
         let times = (from <= to).then_some((from, to));
         let finished = Finished { file, inode, len, times };
         let is_finished = file != Id::default();
-        let entry = Self { name, finished: is_finished.then_some(finished) };
-        let is_name = segment_number(entry.name()).is_some() && padded(entry.name())? == name;
-        is_name.then_some(entry)
+        let number = segment_number(text_of(&name)?)?;
+        Some(Self { name, number, finished: is_finished.then_some(finished) })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -265,13 +267,13 @@ impl Directory {
         let (mut entries, mut is_complete) = (Vec::with_capacity(segments.len()), true);
         for segment in segments.iter().take(ENTRIES_MAX) {
             let text = segment.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let Some(name) = padded(text) else {
+            let (Some(name), Some(number)) = (padded(text), segment_number(text)) else {
                 is_complete = false;
                 continue;
             };
             let finished = known.get(text).or_else(|| Some(before?.known(text)?.0));
             let finished = finished.filter(|known| known.is_of(&segment.path).unwrap_or(false));
-            entries.push(Entry { name, finished: finished.copied() });
+            entries.push(Entry { name, number, finished: finished.copied() });
         }
         Ok((entries, is_complete && segments.len() <= ENTRIES_MAX))
     }
@@ -319,13 +321,17 @@ fn create(store: &Path) -> io::Result<File> {
 fn padded(name: &str) -> Option<[u8; NAME_LEN]> {
     let mut padded = [0; NAME_LEN];
     padded.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
-    (!name.is_empty() && !name.contains(['\0', '/'])).then_some(padded)
+    (text_of(&padded) == Some(name)).then_some(padded)
 }
 
-/// The number in a name, which has been found to be that of a segment.
-fn number_of(name: &[u8; NAME_LEN]) -> u64 {
-    let digits = name.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
+/// The name that [`padded`] makes this of; `None` if it makes it of none.
+fn text_of(padded: &[u8; NAME_LEN]) -> Option<&str> {
+    let end = padded.iter().rposition(|byte| *byte != 0)? + 1;
+    let name = padded.get(..end)?;
+    // All of them are looked at, which is done many at a time; a reader has thousands of names.
+    let leads_elsewhere = |bad, byte: &u8| bad | (*byte == 0) | (*byte == b'/');
+    let is_bad = name.iter().fold(false, leads_elsewhere);
+    if is_bad { None } else { str::from_utf8(name).ok() }
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ fn segments(directory: &Directory, count: i64) -> BTreeMap<String, Finished> {
 }
 
 fn entry(name: &str, finished: Option<Finished>) -> Entry {
-    Entry { name: padded(name).unwrap(), finished }
+    let number = segment_number(name).unwrap_or_default();
+    Entry { name: padded(name).unwrap(), number, finished }
 }
 
 fn names(catalogue: &Catalogue) -> Vec<&str> {

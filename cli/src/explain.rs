@@ -51,7 +51,7 @@ impl Stages {
 
 /// Tells the interval.
 pub(crate) fn tell_interval(range: Range, zone: &TimeZone) {
-    eprintln!("logq: interval {}", interval(range, zone));
+    tell!("logq: interval {}", interval(range, zone));
 }
 
 fn interval(range: Range, zone: &TimeZone) -> String {
@@ -65,7 +65,7 @@ fn interval(range: Range, zone: &TimeZone) -> String {
 /// Tells what an answer cost.
 pub(crate) fn tell(report: &Report, range: Range, zone: &TimeZone, stages: &Stages) {
     for line in lines(report, stages) {
-        eprintln!("logq: {line}");
+        tell!("logq: {line}");
     }
     tell_interval(range, zone);
 }

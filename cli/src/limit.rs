@@ -80,7 +80,7 @@ pub(crate) fn manage(store: &Path, limit: Option<SizeLimit>) -> anyhow::Result<O
         options.log_size_limit = bytes;
     } else if is_archive(size(store), options.log_size_limit) {
         let store = store.display().to_string();
-        eprintln!(
+        tell!(
             "logq: {} is larger than stores are by default, so nothing is rotated or deleted; \
              say with --size-limit how large it may be",
             escape::for_terminal_lines(&store)
@@ -119,7 +119,7 @@ fn tell_new_errors() -> impl Fn(&ManagerError) + Send + Sync {
         let print = fingerprint::of_text(&message);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != print {
-            eprintln!("logq: {}", escape::for_terminal_lines(&message));
+            tell!("logq: {}", escape::for_terminal_lines(&message));
             *last = print;
         }
     }

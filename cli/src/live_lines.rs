@@ -119,7 +119,7 @@ impl Recorder {
         if let Err(error) = &flushed
             && !self.is_failing
         {
-            eprintln!("logq: {error}");
+            tell!("logq: {error}");
         }
         self.is_failing = flushed.is_err();
     }

@@ -7,6 +7,17 @@
 //!
 //! Data goes to standard output, everything else to standard error.
 
+// That nobody reads standard error any more must not end anything, as it would with these.
+#![warn(clippy::print_stderr)]
+
+/// Tells a line on standard error, unless nobody reads that any more.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        let line = format!("{}\n", format_args!($($text)*));
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    }};
+}
+
 mod args;
 mod argv;
 mod completeness;
@@ -90,7 +101,7 @@ fn explain(error: &anyhow::Error) -> Exit {
     if closed_pipe {
         return Exit::ClosedPipe;
     }
-    eprintln!("logq: {}", output::escape::for_terminal_lines(&with_causes(error)));
+    tell!("logq: {}", output::escape::for_terminal_lines(&with_causes(error)));
     Exit::Error
 }
 

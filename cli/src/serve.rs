@@ -67,7 +67,7 @@ async fn serve(arguments: &ServeArguments, environment: Environment) -> Result<(
     let _full_disks = survive_file_limits().context("cannot wait for signals")?;
     announce(&server, &streams, tls, has_token);
     for (name, path) in &stores.stores {
-        eprintln!("logq: store: /v1/stores/{name}: {}", path.display());
+        tell!("logq: store: /v1/stores/{name}: {}", path.display());
     }
     let mut router = Router::new(metrics.clone())
         .legacy(LegacyRoutes::new(streams.clone()))
@@ -192,13 +192,13 @@ fn server_options(
 fn announce(server: &Server, streams: &Streams, tls: bool, has_token: bool) {
     for Listen { address, side, .. } in server.addresses() {
         match (side, has_token) {
-            (Side::Put, _) => eprintln!("logq: writing: PUT http://{address}/log"),
+            (Side::Put, _) => tell!("logq: writing: PUT http://{address}/log"),
             (Side::Get, token) => {
                 let scheme = if tls { "https" } else { "http" };
                 let token = if token { "<ACCESS_TOKEN>" } else { "" };
-                eprintln!("logq: reading: {scheme}://{address}/log/{token}");
+                tell!("logq: reading: {scheme}://{address}/log/{token}");
             }
         }
     }
-    eprintln!("logq: streams: {}", streams.directory().display());
+    tell!("logq: streams: {}", streams.directory().display());
 }

@@ -134,3 +134,24 @@ fn a_store_that_may_not_be_read_is_told_so() {
     std::fs::set_permissions(scratch.path("store"), closed).unwrap();
     check(&scratch, &["store"], 2, &["store", "denied"]);
 }
+
+/// Whoever closes standard error, as `2>&1 | head -1` does, must not make the command panic: `logq run`
+/// would leave its program alone.
+#[test]
+fn nobody_has_to_read_standard_error() {
+    let scratch = Scratch::new();
+    scratch.store("store", CLUSTER);
+    let cases: [(&[&str], i32); 4] = [
+        (&["-w", "stauts = 3", "store"], 2),
+        (&["-o", "json", "--explain", "store"], 0),
+        (&["import", "--to", "other", "nowhere.log"], 2),
+        (&["run", "--to", "other", "--", "nowhere-at-all"], 127),
+    ];
+    for (arguments, code) in cases {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = scratch.command(arguments);
+        let status = command.stdout(std::process::Stdio::null()).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}

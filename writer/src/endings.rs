@@ -2,6 +2,7 @@
 //! write what their parent staged.
 
 use std::backtrace::Backtrace;
+use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
@@ -12,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::error::FlushError;
 use crate::failure::Failure;
 use crate::logger::{Logger, Thread};
 
@@ -38,9 +40,14 @@ fn close_all() {
     let open = std::mem::take(&mut *open);
     for thread in open.iter().filter_map(Weak::upgrade) {
         if let Err(error) = thread.close() {
-            eprintln!("logq: the last records are lost: {error}");
+            tell_lost(&error);
         }
     }
+}
+
+/// Tells it on standard error. That nobody may read that any more must not keep the process from ending.
+fn tell_lost(error: &FlushError) {
+    let _ = writeln!(std::io::stderr(), "logq: the last records are lost: {error}");
 }
 
 /// From now on a write beyond the limit on the size of files fails, as on a full disk; otherwise it
@@ -100,7 +107,7 @@ pub(crate) fn close_on_signals(logger: Logger) -> std::io::Result<()> {
         if let Some(signal) = signals.forever().next() {
             // The process ends either way; `close` has tried for two seconds.
             if let Err(error) = logger.close() {
-                eprintln!("logq: the last records are lost: {error}");
+                tell_lost(&error);
             }
             // Fails only for signals that cannot be handled, and then there is nothing to do.
             let _ = emulate_default_handler(signal);

@@ -94,7 +94,7 @@ impl News {
 
     fn tell(&self, line: &str) {
         if !self.quiet {
-            eprintln!("logq: {}", escape::for_terminal_lines(line));
+            tell!("logq: {}", escape::for_terminal_lines(line));
         }
     }
 }

@@ -102,9 +102,7 @@ pub(crate) fn run(arguments: &ErrorsArguments) -> anyhow::Result<Exit> {
     let completeness = Completeness::new(&report, question.range, &question.finality);
     if !arguments.quiet {
         if others > 0 {
-            eprintln!(
-                "logq: {others} more records, each with a message of its own, are not listed"
-            );
+            tell!("logq: {others} more records, each with a message of its own, are not listed");
         }
         completeness.tell(printed.any);
     }

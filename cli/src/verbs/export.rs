@@ -388,7 +388,7 @@ impl Export<'_> {
             [one] => escape::for_terminal_lines(&one.display().to_string()),
             many => format!("{} files", many.len()),
         };
-        eprintln!("logq: {found} {what} to {place}, {bytes} bytes");
+        tell!("logq: {found} {what} to {place}, {bytes} bytes");
     }
 }
 

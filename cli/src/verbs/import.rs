@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> anyhow::Result<Exit> {
     }
     tell_failures(&summary);
     if let Some(error) = first_refusal {
-        eprintln!("logq: {refused} records are too large for a store; the first: {error}");
+        tell!("logq: {refused} records are too large for a store; the first: {error}");
     }
     let whole = summary.is_whole() && refused == 0;
     Ok(if whole { Exit::Success } else { Exit::Incomplete })
@@ -152,10 +152,10 @@ fn told(progress: &Progress) -> String {
 
 fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
     for input in &summary.inputs {
-        eprintln!("logq: {}: read as {}", escape::for_terminal_lines(&input.name), input.format);
+        tell!("logq: {}: read as {}", escape::for_terminal_lines(&input.name), input.format);
     }
     let seconds = elapsed.as_secs_f64().max(1e-9);
-    eprintln!(
+    tell!(
         "logq: {} records from {}, {} bytes in, {} bytes stored, {:.1} s ({:.0} MB/s)",
         summary.records,
         summary.parts(),
@@ -166,13 +166,13 @@ fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
         summary.bytes as f64 / seconds / 1e6
     );
     for note in summary.node_logs.notes() {
-        eprintln!("logq: {note}");
+        tell!("logq: {note}");
     }
     if summary.untimed > 0 {
-        eprintln!("logq: {} lines without a time got that of the line before", summary.untimed);
+        tell!("logq: {} lines without a time got that of the line before", summary.untimed);
     }
     if written.renamed > 0 {
-        eprintln!(
+        tell!(
             "logq: {} records were out of order for their writer and got another writer id",
             written.renamed
         );
@@ -181,17 +181,17 @@ fn tell(summary: &Summary, written: &BulkSummary, elapsed: Duration) {
 
 fn tell_failures(summary: &Summary) {
     for line in summary.node_logs.damage() {
-        eprintln!("logq: {}", escape::for_terminal_lines(&line));
+        tell!("logq: {}", escape::for_terminal_lines(&line));
     }
     let failures = &summary.failures;
     if failures.total() == 0 {
         return;
     }
-    eprintln!("logq: {} lines could not be imported", failures.total());
+    tell!("logq: {} lines could not be imported", failures.total());
     for (reason, count) in failures.counts() {
-        eprintln!("logq: {count:>8} {reason}");
+        tell!("logq: {count:>8} {reason}");
     }
     for failure in failures.first() {
-        eprintln!("{}", escape::for_terminal_lines(&format!("logq: {failure}")));
+        tell!("{}", escape::for_terminal_lines(&format!("logq: {failure}")));
     }
 }

@@ -111,10 +111,10 @@ pub(crate) fn run(arguments: &InflightArguments) -> anyhow::Result<Exit> {
     let completeness = Completeness::new(&report, question.range, &question.finality);
     if !arguments.quiet {
         if open.omitted > 0 {
-            eprintln!("logq: {} more requests never end here and are not listed", open.omitted);
+            tell!("logq: {} more requests never end here and are not listed", open.omitted);
         }
         if let Some(end) = Abrupt::at(&question)? {
-            eprintln!("logq: {}", end.text(&question.zone));
+            tell!("logq: {}", end.text(&question.zone));
         }
         completeness.tell(printed.any);
     }

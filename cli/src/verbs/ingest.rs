@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &IngestArguments) -> anyhow::Result<Exit> {
     let pumped = pump.run();
     let closed = log.close();
     if !arguments.quiet {
-        eprintln!("logq: {} lines became {} records", pumped.lines, pumped.records);
+        tell!("logq: {} lines became {} records", pumped.lines, pumped.records);
     }
     closed.map_err(LastRecordsLost)?;
     exit(pumped, last_signal.load(Ordering::Relaxed))

@@ -54,8 +54,8 @@ pub(crate) fn run(arguments: &RepairArguments) -> anyhow::Result<Exit> {
     }
     let written = copy.writer.finish()?;
     if !arguments.quiet {
-        eprint!("{}", damage::page(&report));
-        eprintln!(
+        damage::page(&report).lines().for_each(|line| tell!("{line}"));
+        tell!(
             "logq: {} records copied to {}, {} lost",
             written.records,
             crate::output::escape::for_terminal_lines(&arguments.to.display().to_string()),

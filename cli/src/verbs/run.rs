@@ -150,7 +150,7 @@ impl Logs {
             _ => (Exit::NotExecutable, "it is no program of this machine; scripts begin with #!"),
         };
         let message = format!("cannot run {program}: {error}; {advice}");
-        eprintln!("logq: {}", escape::for_terminal_lines(&message));
+        tell!("logq: {}", escape::for_terminal_lines(&message));
         self.master.error(serde_json::json!({ "message": message }));
         self.close();
         exit
@@ -176,7 +176,7 @@ impl Logs {
         self.master.shutting_down_completed();
         for closed in [self.worker.close(), self.master.close()] {
             if let Err(error) = closed {
-                eprintln!("logq: {}", LastRecordsLost(error));
+                tell!("logq: {}", LastRecordsLost(error));
             }
         }
     }

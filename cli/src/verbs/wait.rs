@@ -89,5 +89,5 @@ pub(crate) fn run(arguments: &WaitArguments) -> anyhow::Result<Exit> {
 }
 
 fn tell(records: u64, wanted: u64, timeout: Duration) {
-    eprintln!("logq: {records} of {wanted} records came within {timeout:?}");
+    tell!("logq: {records} of {wanted} records came within {timeout:?}");
 }

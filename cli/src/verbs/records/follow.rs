@@ -144,7 +144,7 @@ fn finish(
         completeness.tell(followed.records > 0);
         let late = followed.report.late_records;
         if late > 0 {
-            eprintln!(
+            tell!(
                 "logq: {late} records came late, behind later ones: from an import, or from a clock that was set back"
             );
         }

@@ -100,7 +100,7 @@ impl Keeper {
             // It has just ended by itself.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => {
-                eprintln!("logq: cannot forward {signal} to process {}: {error}", self.pid)
+                tell!("logq: cannot forward {signal} to process {}: {error}", self.pid)
             }
         }
     }

@@ -57,7 +57,7 @@ impl<'a> Completeness<'a> {
     pub(crate) fn tell(&self, found: bool) {
         let elsewhere = (self.exit(found) == Exit::NotCovered).then(|| self.covered());
         for line in self.lines().into_iter().chain(elsewhere) {
-            eprintln!("logq: {}", escape::for_terminal_lines(&line));
+            tell!("logq: {}", escape::for_terminal_lines(&line));
         }
     }
 
@@ -174,28 +174,7 @@ pub(crate) fn absorb(report: &mut Report, other: Report) {
     report.unknown_blocks = report.unknown_blocks.max(other.unknown_blocks);
     report.lost_records = report.lost_records.max(other.lost_records);
     report.coverage = other.coverage;
-    let (counts, others) = (&mut report.statistics, other.statistics);
-    counts.segments = others.segments;
-    counts.segments_read = counts.segments_read.max(others.segments_read);
-    for (count, other) in [
-        (&mut counts.blocks, others.blocks),
-        (&mut counts.pruned_by_time, others.pruned_by_time),
-        (&mut counts.pruned_by_level, others.pruned_by_level),
-        (&mut counts.pruned_by_type, others.pruned_by_type),
-        (&mut counts.pruned_by_worker, others.pruned_by_worker),
-        (&mut counts.pruned_by_expression, others.pruned_by_expression),
-        (&mut counts.pruned_by_request, others.pruned_by_request),
-        (&mut counts.pruned_by_text, others.pruned_by_text),
-        (&mut counts.spines_decoded, others.spines_decoded),
-        (&mut counts.bodies_decoded, others.bodies_decoded),
-        (&mut counts.bytes_read, others.bytes_read),
-        (&mut counts.bytes_decoded, others.bytes_decoded),
-        (&mut counts.plan_us, others.plan_us),
-        (&mut counts.decode_us, others.decode_us),
-        (&mut counts.records, others.records),
-    ] {
-        *count += other;
-    }
+    report.statistics.add_pass(&other.statistics);
 }
 
 fn skipped(gap: &Gap) -> String {

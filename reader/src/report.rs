@@ -227,6 +227,14 @@ impl Statistics {
         self.begun.saturating_sub(self.ruled_out_late)
     }
 
+    /// Adds what another pass over the same segments has cost, which looks at blocks anew.
+    pub fn add_pass(&mut self, other: &Self) {
+        let segments = self.segments.max(other.segments);
+        let segments_read = self.segments_read.max(other.segments_read);
+        self.add(other);
+        (self.segments, self.segments_read) = (segments, segments_read);
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.segments += other.segments;
         self.segments_read += other.segments_read;

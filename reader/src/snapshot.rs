@@ -319,7 +319,12 @@ impl Snapshot {
         let (groups, report) =
             self.counted(&query, |plan, decoder| tally::group(plan, decoder, grouping))?;
         match Joined::late(&query, grouping).filter(|_| groups.numberless() > 0) {
-            Some(joined) => self.group_joined(&query, &joined),
+            Some(joined) => {
+                let (groups, mut both) = self.group_joined(&query, &joined)?;
+                both.statistics.add_pass(&report.statistics);
+                both.statistics.records = groups.records();
+                Ok((groups, both))
+            }
             None => Ok((groups, report)),
         }
     }

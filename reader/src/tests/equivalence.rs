@@ -270,8 +270,14 @@ pub(super) fn in_memory(segments: &[(u64, Vec<u8>)]) -> Snapshot {
     Snapshot::of_memory(segments.iter().map(|(_, bytes)| Arc::from(bytes.as_slice())))
 }
 
+/// As many seeds, or `LOGQ_TEST_HISTORIES` times as many.
+pub(super) fn longer(seeds: Range<u64>) -> Range<u64> {
+    let times = std::env::var("LOGQ_TEST_HISTORIES").map_or(1, |text| text.parse().unwrap());
+    seeds.start..seeds.start + (seeds.end - seeds.start) * times
+}
+
 fn check_all(seeds: Range<u64>, troubles: Troubles) {
-    for seed in seeds {
+    for seed in longer(seeds) {
         let segments = cluster(seed, troubles);
         check(seed, &segments, &in_memory(&segments), true);
     }
@@ -299,8 +305,8 @@ fn answers_are_those_of_the_model_with_sparse_sequences() {
 
 #[test]
 fn answers_about_whole_histories_are_those_of_the_model() {
-    for seed in 0..60 {
-        let actions = 40 + u32::try_from(seed).unwrap() * 5;
+    for seed in longer(0..60) {
+        let actions = 40 + u32::try_from(seed % 60).unwrap() * 5;
         let options = ClusterOptions { seed, actions, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), true);
@@ -312,7 +318,7 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 fn answers_about_damaged_histories_are_those_of_the_model() {
     // In 1866 a limit ends a descending scan behind rosters that lag behind their writers: what had
     // been written before was told to be missing.
-    for seed in (0..100).chain([1866]) {
+    for seed in longer(0..100).chain([1866]) {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

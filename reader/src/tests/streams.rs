@@ -9,7 +9,7 @@ use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::NaiveStore;
 
 use super::cluster::{Troubles, cluster};
-use super::equivalence::{check, in_memory, lines, query};
+use super::equivalence::{check, in_memory, lines, longer, query};
 use crate::report::Cause;
 use crate::{OpenError, Order, Query, Snapshot};
 
@@ -45,7 +45,7 @@ fn by_headers<'q>(query: &Query<'q>) -> Query<'q> {
 
 #[test]
 fn a_stream_of_everything_answers_as_its_stores() {
-    for seed in 0..60 {
+    for seed in longer(0..60) {
         let segments = cluster(seed, TROUBLES);
         for order in [Order::Ascending, Order::Descending] {
             let here = in_memory(&segments);
@@ -59,7 +59,7 @@ fn a_stream_of_everything_answers_as_its_stores() {
 
 #[test]
 fn a_stream_of_some_blocks_answers_the_same_question_and_smaller_ones_as_its_stores() {
-    for seed in 100..180 {
+    for seed in longer(100..180) {
         let segments = cluster(seed, TROUBLES);
         let here = in_memory(&segments);
         let store = NaiveStore::read(&segments);

@@ -31,7 +31,8 @@ use crate::question::{Question, Range};
 /// Flags about numbers.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct AggregateArguments {
-    /// Print only the number of matching records
+    /// Print only the number of matching records. What headers tell is taken from them, so that records
+    /// whose texts are damaged count; `logq verify` checks everything
     #[arg(short, long, conflicts_with_all = ["by", "hist", "quantile"], conflicts_with_all = ABOUT_RECORDS)]
     count: bool,
 
@@ -58,7 +59,8 @@ pub(super) struct AggregateArguments {
     hist: Option<String>,
 
     /// Print these quantiles, in percent, of durationMs or the number that --of names: 50,95,99.9.
-    /// Exact for up to 256 different values, else within 1 %; see --exact
+    /// Exact for up to 256 different values, else within 1 %; see --exact. A response takes the number
+    /// of its end if it has none, but not with -f
     #[arg(long, value_name = "PERCENT,...", conflicts_with_all = ABOUT_RECORDS)]
     quantile: Option<String>,
 
@@ -214,6 +216,25 @@ impl Aggregate {
         }
     }
 
+    /// Tells what memory did not suffice for: that there were more groups than are told apart, or more
+    /// values than exact quantiles are kept of.
+    fn tell_limits(&self, groups: &Groups) {
+        let others: u64 = groups.other().map(|group| group.count).sum();
+        if others > 0 {
+            let known = groups.len();
+            tell!(
+                "logq: more than {known} different values: {others} records of others are told as \
+                 (other)"
+            );
+        }
+        if self.is_exact && !groups.is_exact() {
+            tell!(
+                "logq: there are more different values than memory is kept for: quantiles are within \
+                 1 %; a shorter range, or fewer groups, have fewer"
+            );
+        }
+    }
+
     /// No records so far.
     fn groups(&self) -> Groups {
         // Where the stretches of time lie makes no difference to what is kept.
@@ -270,31 +291,14 @@ pub(super) fn print(
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
     let why = Some(&groups).filter(|groups| groups.is_empty());
     if let Some(why) = why.and_then(|groups| aggregate.why_empty(&query, &grouping, groups)) {
-        eprintln!("logq: {why}");
+        tell!("logq: {why}");
     }
     let known = Known::new(coverage, &question.finality);
     let answered = Answered::new(aggregate, &groups, buckets.as_ref(), known);
-    tell_others(&groups);
-    if aggregate.is_exact && !groups.is_exact() {
-        eprintln!(
-            "logq: there are more different values than memory is kept for: quantiles are within 1 %; \
-             a shorter range, or fewer groups, have fewer"
-        );
-    }
+    aggregate.tell_limits(&groups);
     // A failure is told by `finish`.
     let _ = asking.stages.render.time(|| out.write(&answered.text(format, bars::screen_width())));
     Ok(Answer { found: groups.records(), report })
-}
-
-/// Tells that there were more groups than are told apart.
-fn tell_others(groups: &Groups) {
-    let others: u64 = groups.other().map(|group| group.count).sum();
-    if others > 0 {
-        let known = groups.len();
-        eprintln!(
-            "logq: more than {known} different values: {others} records of others are told as (other)"
-        );
-    }
 }
 
 /// Prints how many records there are.

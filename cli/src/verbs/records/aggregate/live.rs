@@ -20,7 +20,7 @@ use logq_writer::{Clock as _, SystemClock};
 use self::screen::Screen;
 use super::super::RecordsArguments;
 use super::answered::Answered;
-use super::{Aggregate, Known, lines, tell_others};
+use super::{Aggregate, Known, lines};
 use crate::completeness::{Completeness, absorb};
 use crate::exit::Exit;
 use crate::explain::{self, Stages};
@@ -96,6 +96,8 @@ struct Live<'a> {
     width: Width,
     buckets: Option<Buckets>,
     groups: Groups,
+    /// How many records came without the number that is measured.
+    numberless: u64,
     report: Report,
     /// When it was looked last.
     now: Timestamp,
@@ -117,6 +119,7 @@ impl<'a> Live<'a> {
             width: aggregate.width.unwrap_or(BAR),
             buckets: None,
             groups: aggregate.groups(),
+            numberless: 0,
             report: Report::default(),
             now: SystemClock.now(),
         }
@@ -163,6 +166,7 @@ impl<'a> Live<'a> {
     }
 
     fn absorb(&mut self, piece: Piece) -> anyhow::Result<()> {
+        self.numberless += piece.groups.numberless();
         self.groups.absorb(piece.groups);
         let (true, Some((first, last))) = (self.aggregate.has_bars, piece.times) else {
             return Ok(());
@@ -191,6 +195,18 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         Ok(buckets.reach(now)?)
+    }
+
+    /// Tells of records that came without the number that is measured: with `-f` no other record of
+    /// their request is asked for it.
+    fn tell_numberless(&self) {
+        if let (count @ 1.., Some(quantiles)) = (self.numberless, &self.aggregate.quantiles) {
+            let measure = &quantiles.of;
+            tell!(
+                "logq: {count} records came without {measure} and are left out: with -f no other record \
+                 of their request is asked for it"
+            );
+        }
     }
 
     /// The numbers so far in a format, for a screen of so many columns.
@@ -254,7 +270,8 @@ fn finish(
     }
     if !arguments.quiet {
         completeness.tell(!live.groups.is_empty());
-        tell_others(&live.groups);
+        live.tell_numberless();
+        live.aggregate.tell_limits(&live.groups);
     }
     if arguments.explain {
         explain::tell(&live.report, live.range, &live.zone, stages);

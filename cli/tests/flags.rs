@@ -35,9 +35,10 @@ const LASTING: [(&str, &str); 3] = [
     (
         "serve",
         concat!(
-            include_str!("serve.rs"),
-            include_str!("serve_clients.rs"),
-            include_str!("serve_flags.rs")
+            include_str!("serve/data.rs"),
+            include_str!("serve/process.rs"),
+            include_str!("serve/clients.rs"),
+            include_str!("serve/flags.rs")
         ),
     ),
 ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
@@ -14,7 +15,11 @@ use super::server::{
 async fn heads_that_never_end_are_cut_and_others_are_served_meanwhile() {
     let server = Shared::new(TestServer::start(|options| options.timers.head = SHORT));
     let clients = server.clone();
-    let slow = tokio::spawn(together(200, move |_| {
+    // As many as the system lets this process have, which has both ends of each.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
+    let count = if most >= 4_096 { 1_000 } else { 200 };
+    let slow = tokio::spawn(together(count, move |_| {
         let get = clients.get;
         async move {
             let mut client = Client::connect(get).await;

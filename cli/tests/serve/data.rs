@@ -1,39 +1,17 @@
 //! `logq serve` and the disk: one that is full, one that may not be written, files of others, stores that
 //! explode.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on shall stop"
-)]
-
-#[path = "../../live/tests/common/client.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `live`")]
-mod client;
-mod common;
-#[path = "common/served.rs"]
-mod served;
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use client::{Answer, Ended, Writing, ask, connect, get, send};
-use common::Scratch;
+use crate::client::{Answer, Ended, Writing, ask, connect, get, send};
+use crate::common::Scratch;
+use crate::served::{Served, environment, wait_for_header};
 use nix::sys::signal::Signal;
-use served::{Served, environment};
 
 const PATH: &str = "/v1/streams/build";
-
-fn wait_for_state(served: &Served, path: &str, state: &str) {
-    let begun = Instant::now();
-    while ask(served.get, "HEAD", path, &[]).header("logq-state") != Some(state) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never {state}: {path}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// A small disk that only processes in its namespace see; it goes when this is dropped.
 struct Disk {
@@ -109,7 +87,7 @@ fn on_a_full_disk_streams_end_and_what_came_before_is_kept() {
     let bytes: Vec<u8> = (0..2_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
     let mut writer = Writing::put(served.put, PATH);
     writer.write(&bytes[..1_000]);
-    wait_for_state(&served, PATH, "open");
+    wait_for_header(served.get, PATH, "logq-state", "open");
     let mut reader = get(served.get, PATH, &[("TE", "trailers")]);
     for piece in bytes[1_000..].chunks(50_000) {
         if writer.try_write(piece).is_err() {
@@ -148,7 +126,7 @@ fn where_a_disk_may_only_be_read_streams_are_read() {
     assert_eq!(send(served.put, "PUT", "/v1/streams/done", &[], b"done").status, 201);
     let mut writer = Writing::put(served.put, PATH);
     writer.write(b"before ");
-    wait_for_state(&served, PATH, "open");
+    wait_for_header(served.get, PATH, "logq-state", "open");
     let mut reader = get(served.get, PATH, &[]);
 
     // A mount cannot be taken from whoever writes into it, but what is opened from now on is read only.
@@ -217,7 +195,7 @@ fn files_are_private_whatever_the_mask() {
         assert_eq!(send(served.put, "PUT", "/v1/streams/done", &[], b"done").status, 201);
         let mut writer = Writing::put(served.put, PATH);
         writer.write(b"x");
-        wait_for_state(&served, PATH, "open");
+        wait_for_header(served.get, PATH, "logq-state", "open");
         assert_eq!(modes(&served.directory), expected, "{arguments}");
     }
 }

@@ -1,15 +1,15 @@
 //! A `logq serve` of the built command: where it listens, what it says, how it ends.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::client::ask;
 use crate::common::Scratch;
 
 /// A server that runs, and is killed when this is dropped.
@@ -98,4 +98,18 @@ pub(crate) fn environment<'a>(command: &'a mut Command, scratch: &Scratch) -> &'
         .env("LIVELOG_PUT_PORT", "0")
         .env("LIVELOG_GET_PORT", "0")
         .env("LIVELOG_TEMP_DIR", scratch.path(""))
+}
+
+/// Waits until something holds; fails after a minute.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until what is at a path has this in a header.
+pub(crate) fn wait_for_header(address: SocketAddr, path: &str, name: &str, value: &str) {
+    wait_until(value, || ask(address, "HEAD", path, &[]).header(name) == Some(value));
 }

@@ -1,27 +1,14 @@
 //! The flags of `logq serve`, each by what it changes for those who write and read.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on shall stop"
-)]
-
-#[path = "../../live/tests/common/client.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `live`")]
-mod client;
-mod common;
-#[path = "common/served.rs"]
-mod served;
-
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use client::{Answer, Writing, ask, connect, get, send};
-use common::Scratch;
+use crate::client::{Answer, Writing, ask, connect, get, send};
+use crate::common::Scratch;
+use crate::served::Served;
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use served::Served;
 
 /// Writes a stream at once.
 fn put(served: &Served, path: &str, body: &[u8]) -> Answer {
@@ -250,7 +237,7 @@ fn the_series_of_a_monitor_is_served() {
 #[test]
 fn times_in_questions_are_of_the_zone_that_was_named() {
     let scratch = Scratch::new();
-    scratch.store("shop", common::CLUSTER);
+    scratch.store("shop", crate::common::CLUSTER);
     let check = |flags: &[&str], variables: &[(&str, &str)], since: &str| {
         let served = Served::run(&scratch, &[&["serve"], flags, &["shop"]].concat(), variables);
         let path = format!("/v1/stores/shop/records?format=json&since=2026-02-03T{since}");

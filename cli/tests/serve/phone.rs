@@ -1,22 +1,6 @@
 //! What somebody has who replaces livelog: the environment variables of before, the log of a running build
 //! on a phone, and every line once, whatever is lost on the way.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on shall stop"
-)]
-
-#[path = "../../live/tests/common/client.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `live`")]
-mod client;
-mod common;
-#[path = "common/served.rs"]
-mod served;
-#[path = "../../live/tests/web/webdriver.rs"]
-#[allow(dead_code, reason = "shared with the tests of `live`")]
-mod webdriver;
-
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -27,12 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use client::{ask, get};
-use common::Scratch;
+use crate::client::{ask, get};
+use crate::common::Scratch;
+use crate::served::{Served, wait_until};
+use crate::webdriver::{Browser, Window};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use served::Served;
-use webdriver::{Browser, Window};
 
 const TOKEN: &str = "wonderful-token";
 
@@ -121,7 +105,7 @@ fn free_address() -> SocketAddr {
 
 /// The lines of the README that send the log of `make`, for as long as it takes.
 fn sender() -> &'static str {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../../../README.md");
     let start = readme.find("make >build.log 2>&1 &").expect("the lines are there");
     let lines = readme.get(start..).unwrap();
     lines.get(..lines.find("```").unwrap()).unwrap()
@@ -203,14 +187,6 @@ fn stored(served: &Served) -> usize {
     let path = format!("/log/{TOKEN}");
     let head = ask(served.get, "HEAD", &path, &[]);
     head.header("logq-length").map_or(0, |len| len.parse().unwrap())
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]

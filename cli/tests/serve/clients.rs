@@ -1,24 +1,11 @@
 //! The flags of `logq serve` that say what clients may hold, each by what a client meets that holds more.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on shall stop"
-)]
-
-#[path = "../../live/tests/common/client.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `live`")]
-mod client;
-mod common;
-#[path = "common/served.rs"]
-mod served;
-
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use client::{Ended, Writing, connect, get, send};
-use common::Scratch;
-use served::Served;
+use crate::client::{Ended, Writing, connect, get, send};
+use crate::common::Scratch;
+use crate::served::Served;
 
 /// What is far above the times set here, and below the defaults.
 const SOON: Duration = Duration::from_secs(9);

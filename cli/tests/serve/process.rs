@@ -1,40 +1,14 @@
 //! `logq serve` as a process of its own: exit codes, kills, restarts, full disks, curl.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on shall stop"
-)]
-
-#[path = "../../live/tests/common/client.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of `live`")]
-mod client;
-mod common;
-#[path = "common/served.rs"]
-mod served;
-
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use client::{Ended, Writing, ask, get, send};
-use common::Scratch;
+use crate::client::{Ended, Writing, ask, get, send};
+use crate::common::Scratch;
+use crate::served::{Served, environment, wait_for_header};
 use nix::sys::signal::Signal;
-use served::{Served, environment};
-
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !there() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn wait_for_header(address: SocketAddr, path: &str, name: &str, value: &str) {
-    wait_for(value, || ask(address, "HEAD", path, &[]).header(name) == Some(value));
-}
 
 #[test]
 fn livelogs_mistakes_have_livelogs_exit_codes() {
@@ -338,7 +312,7 @@ fn curl_asks_a_store_for_json_lines() {
         return;
     }
     let scratch = Scratch::new();
-    scratch.store("shop", common::CLUSTER);
+    scratch.store("shop", crate::common::CLUSTER);
     let served = Served::start(&scratch, &["shop"], &[]);
     let port = served.get.port();
     let url = format!("http://127.0.0.1:{port}/v1/stores/shop/records?level=error");

@@ -322,7 +322,10 @@ fn wrong_usage_is_told() {
     let scratch = Scratch::new();
     for (arguments, expected) in [
         (&[][..], "SOURCE"),
-        (&["-t", "-1", "a"], "unexpected argument"),
+        (&["-t", "-1", "a"], "expected requests per second"),
+        (&["-i", "-1", "a"], "expected a time"),
+        (&["--log_window", "-5", "a"], "expected a time"),
+        (&["--recover", "-1", "a"], "expected requests per second"),
         (&["-t", "x", "a"], "expected requests per second"),
         (&["-i", "0", "a"], "expected at least a second"),
         (&["-w", "25h", "a"], "at most a day"),

@@ -293,6 +293,9 @@ fn reports_show_rates_gaps_and_alerts() {
     assert!(
         fs::read_to_string(scratch.path("empty.html")).unwrap().contains("Nothing was watched")
     );
+    let dash = report(&["--html", "-"]);
+    assert_eq!((dash.code, dash.stdout.as_str()), (2, ""));
+    assert!(dash.stderr.contains("name a file") && !scratch.path("-").exists(), "{}", dash.stderr);
     let none = scratch.run(&["monitor", "report", "--store", "nowhere"]);
     assert_eq!(none.code, 2);
     assert!(none.stderr.contains("there is no store nowhere"), "{}", none.stderr);

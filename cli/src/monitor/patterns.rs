@@ -1,6 +1,6 @@
 //! Sources as they are named: paths, patterns, and `-`.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 use glob::{MatchOptions, Pattern};
@@ -40,15 +40,33 @@ impl Named {
     }
 }
 
-/// The regular files that a pattern finds now, in the order of their names.
+/// On the way through folders hidden names are no matter: where they are, glob 0.3 panics at a name
+/// that is no UTF-8, which anybody may give who can write to the folder.
+const WALKING: MatchOptions = MatchOptions { require_literal_leading_dot: false, ..MATCHING };
+
+/// The regular files that a pattern finds now, in the order of their names; of names in UTF-8 only.
 pub(super) fn files(pattern: &str) -> Vec<PathBuf> {
-    let Ok(paths) = glob::glob_with(pattern, MATCHING) else { return Vec::new() };
+    let wanted = plain(Path::new(pattern));
+    let wanted = wanted.to_str().and_then(|wanted| Pattern::new(wanted).ok());
+    let (Some(wanted), Ok(paths)) = (wanted, glob::glob_with(pattern, WALKING)) else {
+        return Vec::new();
+    };
+    let is_wanted = |path: &PathBuf| wanted.matches_path_with(&plain(path), MATCHING);
     // A folder that cannot be read may hide files from a pattern, as it does from a shell.
-    paths.filter_map(Result::ok).filter(|path| path.is_file()).collect()
+    let paths = paths.filter_map(Result::ok);
+    paths.filter(is_wanted).filter(|path| path.is_file()).collect()
+}
+
+/// The same path without a `.` for a folder.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -65,5 +83,39 @@ mod tests {
         let Named::Pattern(pattern) = Named::parse(&pattern).unwrap() else { panic!() };
         assert_eq!(files(&pattern), [odd]);
         assert!(Named::parse(Path::new("no[such")).is_err());
+    }
+
+    /// Any name may lie beside a log. A name that was no UTF-8 ended the monitor with a panic.
+    #[test]
+    fn names_of_any_bytes_keep_no_pattern_from_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &[u8]| directory.path().join(OsStr::from_bytes(name));
+        for folder in [&b"a"[..], b"\xff", b".hidden"] {
+            std::fs::create_dir(path(folder)).unwrap();
+        }
+        let names: [&[u8]; 7] = [
+            b"x.log",
+            b".x.log",
+            b"\xfe.log",
+            b"a/y.log",
+            b"a/\xfe.log",
+            b"\xff/z.log",
+            b".hidden/w.log",
+        ];
+        for name in names {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let check = |pattern: &str, expected: &[&str]| {
+            let pattern = format!("{}/{pattern}", directory.path().display());
+            let expected: Vec<_> = expected.iter().map(|name| path(name.as_bytes())).collect();
+            assert_eq!(files(&pattern), expected, "{pattern}");
+        };
+        check("*.log", &["x.log"]);
+        check("./*.log", &["x.log"]);
+        check(".*.log", &[".x.log"]);
+        check("*/*.log", &["a/y.log"]);
+        check("a/../*.log", &["a/../x.log"]);
+        check("**/*.log", &["a/y.log", "x.log"]);
+        check(".hidden/*", &[".hidden/w.log"]);
     }
 }

@@ -64,7 +64,14 @@ pub(crate) struct MonitorArguments {
     pub(crate) sources: Vec<PathBuf>,
 
     /// Traffic is high above so many requests per second
-    #[arg(short, long, value_name = "RATE", default_value = "10", value_parser = rate)]
+    #[arg(
+        short,
+        long,
+        value_name = "RATE",
+        default_value = "10",
+        value_parser = rate,
+        allow_negative_numbers = true
+    )]
     pub(crate) threshold: f64,
 
     /// How long a summary covers: seconds, or 5m
@@ -74,7 +81,8 @@ pub(crate) struct MonitorArguments {
         alias = "log_interval",
         value_name = "TIME",
         default_value = "10",
-        value_parser = length
+        value_parser = length,
+        allow_negative_numbers = true
     )]
     pub(crate) log_interval: u32,
 
@@ -85,12 +93,13 @@ pub(crate) struct MonitorArguments {
         alias = "log_window",
         value_name = "TIME",
         default_value = "120",
-        value_parser = length
+        value_parser = length,
+        allow_negative_numbers = true
     )]
     pub(crate) log_window: u32,
 
     /// High traffic has passed below so many requests per second; --threshold if not given
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE", value_parser = rate, allow_negative_numbers = true)]
     pub(crate) recover: Option<f64>,
 
     /// Traffic must be high for so long

@@ -105,14 +105,22 @@ fn grid(svg: &mut String, past: &Past<'_>, scale: &Scale) {
         rate += step;
     }
     for (second, text) in ticks(past, scale) {
+        let (x, anchor) = place(scale.x(second));
         let _ = writeln!(
             svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            scale.x(second),
+            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
             BOTTOM + 18.0,
             escaped(&text)
         );
     }
+}
+
+/// Where a text below the axis stands: around its place, or, where the drawing would cut it off, before
+/// the end of that.
+fn place(x: f64) -> (f64, &'static str) {
+    /// More than half of a date, which is the longest.
+    const HALF: f64 = 40.0;
+    if x + HALF > WIDTH { (WIDTH, "end") } else { (x, "middle") }
 }
 
 /// Round times of the zone, not too many, each with its text.
@@ -191,5 +199,13 @@ mod tests {
             assert!((nice(least) - expected).abs() < expected * 1e-9, "{least}: {}", nice(least));
         }
         assert!(nice(0.0) > 0.0);
+    }
+
+    /// The last time of an axis was cut off: `21:16:`.
+    #[test]
+    fn no_text_leaves_the_drawing() {
+        assert_eq!(place(LEFT), (LEFT, "middle"));
+        assert_eq!(place(RIGHT), (WIDTH, "end"));
+        assert_eq!(place(WIDTH - 41.0).1, "middle");
     }
 }

@@ -1,7 +1,7 @@
 //! `logq monitor report`: the flags, and reading the series of a store.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -73,6 +73,9 @@ pub(super) fn run(arguments: &ReportArguments) -> anyhow::Result<Exit> {
     if !arguments.store.exists() {
         let store = arguments.store.display();
         bail!("there is no store {store}; logq monitor --store {store} SOURCE makes one");
+    }
+    if arguments.html.as_deref() == Some(Path::new("-")) {
+        bail!("--html - is no file, and standard output has the table; name a file");
     }
     let filter: FilterArguments = args::parsed(&["logq"])?;
     let stores = std::slice::from_ref(&arguments.store);

@@ -29,7 +29,7 @@ pub(super) fn parse<'a>(line: &'a [u8], times: &mut Times) -> Result<Hit<'a>, Pa
     let time = times.parse(time).ok_or(error(Reason::BadTime, rest))?;
     let rest = behind.trim_ascii_start();
     let request = rest.strip_prefix(b"\"").ok_or(error(Reason::NoRequest, rest))?;
-    let (request, rest) = split_request(request).ok_or(error(Reason::OpenQuote, request))?;
+    let (request, rest) = split_request(request).ok_or_else(|| unended(line, request))?;
     let (word, behind) = split_word(rest);
     let status = status(word).ok_or(error(Reason::BadStatus, rest))?;
     let (word, tail) = split_word(behind);
@@ -83,6 +83,21 @@ fn split_request(text: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     let end = memchr::memchr_iter(b'"', text).find(is_end)?;
     Some((text.get(..end)?, text.get(end + 2..)?))
+}
+
+/// Why a request does not end: nothing closes its quote, or no status follows.
+#[cold]
+fn unended(line: &[u8], request: &[u8]) -> ParseError {
+    let is_end = |at: &usize| {
+        matches!(request.get(at + 1..), Some([] | [b' ', ..]))
+            && !is_escaped(request.get(..*at).unwrap_or_default())
+    };
+    let end = memchr::memchr_iter(b'"', request).find(is_end);
+    let behind = end.and_then(|end| request.get(end + 1..)).map(<[u8]>::trim_ascii_start);
+    match behind {
+        Some(rest) => ParseError::before(Reason::BadStatus, line, rest),
+        None => ParseError::before(Reason::OpenQuote, line, request),
+    }
 }
 
 /// Whether the quote behind `text` is escaped: an odd number of backslashes stands before it.
@@ -197,6 +212,14 @@ mod tests {
             (
                 "h - - [03/Feb/2026:14:05:06 +0000] \"GET / HTTP/1.1\" 2x0 1",
                 "column 53: expected a status of three digits",
+            ),
+            (
+                "h - - [03/Feb/2026:14:05:06 +0000] \"GET / HTTP/1.1\" OK 1 \"-\" \"x\"",
+                "column 53: expected a status of three digits",
+            ),
+            (
+                "h - - [03/Feb/2026:14:05:06 +0000] \"GET / HTTP/1.1\"",
+                "column 52: expected a status of three digits",
             ),
             (
                 "h - - [03/Feb/2026:14:05:06 +0000] \"GET / HTTP/1.1\" 200 1x",

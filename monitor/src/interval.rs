@@ -1,6 +1,6 @@
 //! Summaries: what is counted of an interval of log time until its last second is closed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::bucket::Counts;
 use crate::hit::Hit;
@@ -8,7 +8,7 @@ use crate::options::{Align, Lists, Options};
 use crate::saved::{SavedCounts, SavedInterval, SavedIntervals, SavedSketch};
 use crate::sketch::Sketch;
 use crate::statuses::Statuses;
-use crate::tally::{Names, Part};
+use crate::tally::{Names, Part, entry};
 use crate::top::{SLOTS, Top, TopList};
 use crate::track::Place;
 
@@ -76,8 +76,8 @@ pub(crate) struct Intervals {
     names: Names,
     /// Where one of them begins.
     origin: Option<i64>,
-    /// By their starts.
-    open: BTreeMap<i64, Interval>,
+    /// By their starts, ascending.
+    open: VecDeque<(i64, Interval)>,
     /// Closed ones, for their memory.
     spare: Vec<Interval>,
     /// Of the whole run.
@@ -112,7 +112,7 @@ impl Intervals {
             interval_s: i64::from(options.interval_s.max(1)),
             names: Names::of(options),
             origin: (options.align == Align::Epoch).then_some(0),
-            open: BTreeMap::new(),
+            open: VecDeque::new(),
             spare: Vec::new(),
             run: Tops::new(),
         }
@@ -172,14 +172,15 @@ impl Intervals {
     /// The summary of the interval whose last second this is, if it has any lines.
     pub(crate) fn close(&mut self, second: i64) -> Option<Summary> {
         let start = second + 1 - self.interval_s;
-        let interval = self.open.remove(&start)?;
+        let index = self.open.binary_search_by_key(&start, |(start, _)| *start).ok()?;
+        let (_, interval) = self.open.remove(index)?;
         Some(self.summary(start, self.interval_s, interval))
     }
 
     /// The summaries of what is left when `newest` is the last second of the input.
     pub(crate) fn finish(&mut self, newest: i64) -> Vec<Summary> {
         let mut summaries = Vec::new();
-        while let Some((start, interval)) = self.open.pop_first() {
+        while let Some((start, interval)) = self.open.pop_front() {
             let seconds = (newest + 1 - start).clamp(1, self.interval_s);
             let mut summary = self.summary(start, seconds, interval);
             summary.is_partial = seconds < self.interval_s;
@@ -206,7 +207,7 @@ impl Intervals {
 
     /// The last second of the first interval that has lines.
     pub(crate) fn first_end(&self) -> Option<i64> {
-        self.open.first_key_value().map(|(start, _)| self.last_of(*start))
+        self.open.front().map(|(start, _)| self.last_of(*start))
     }
 
     /// The next intervals may begin elsewhere.
@@ -226,7 +227,9 @@ impl Intervals {
             && (self.origin.is_none() || self.origin == saved.origin);
         if does_fit {
             self.origin = saved.origin;
-            let open = saved.open.into_iter();
+            // In order, whoever wrote the file.
+            let open: BTreeMap<i64, SavedInterval> = saved.open.into_iter().collect();
+            let open = open.into_iter();
             self.open = open.map(|(start, saved)| (start, Interval::of(saved))).collect();
         }
     }
@@ -243,7 +246,7 @@ impl Intervals {
     fn at(&mut self, start: i64) -> &mut Interval {
         self.origin.get_or_insert(start);
         let spare = &mut self.spare;
-        self.open.entry(start).or_insert_with(|| spare.pop().unwrap_or_else(Interval::new))
+        entry(&mut self.open, start, || spare.pop().unwrap_or_else(Interval::new))
     }
 
     fn summary(&mut self, start: i64, seconds: i64, mut interval: Interval) -> Summary {

@@ -10,6 +10,7 @@
 //! than there are counters has been counted d times beyond it, so it does not exceed that share either.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use hashbrown::HashTable;
 
@@ -261,6 +262,7 @@ impl Top {
         self.keys.get(start..start + usize::from(slot.len)).unwrap_or_default()
     }
 
+    #[inline]
     fn find(&self, key: &[u8], hash: u64) -> Option<u32> {
         let is_same = |index: &u32| {
             let slot = self.slots.get(*index as usize);
@@ -270,6 +272,7 @@ impl Top {
     }
 
     /// A counter for a key that has none.
+    #[inline]
     fn push(&mut self, key: &[u8], seen: Seen) {
         // At most as many as there are slots, and as long as names.
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
@@ -312,7 +315,10 @@ impl Top {
         if len > slot.room || slot.room == 0 {
             slot.start = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
             slot.room = len.next_power_of_two().max(16);
-            self.keys.resize(self.keys.len() + usize::from(slot.room), 0);
+            slot.len = len;
+            self.keys.extend_from_slice(key);
+            self.keys.resize(slot.start as usize + usize::from(slot.room), 0);
+            return;
         }
         slot.len = len;
         let start = slot.start as usize;
@@ -361,12 +367,18 @@ impl Top {
 
     /// The count of the key that is `count`th by frequency; 0 if there are not so many.
     fn nth_count(&self, count: usize) -> u64 {
-        let Some(last) = count.checked_sub(1).filter(|last| *last < self.slots.len()) else {
+        if count == 0 || count > self.slots.len() {
             return 0;
-        };
-        let mut counts: Vec<u64> = self.slots.iter().map(|slot| slot.count).collect();
-        let (_, nth, _) = counts.select_nth_unstable_by_key(last, |count| Reverse(*count));
-        *nth
+        }
+        // Mostly few are asked for, and most counts are below those.
+        let (first, others) = self.slots.split_at_checked(count).unwrap_or((&self.slots, &[]));
+        let mut highest: BinaryHeap<_> = first.iter().map(|slot| Reverse(slot.count)).collect();
+        for slot in others {
+            if let Some(mut least) = highest.peek_mut().filter(|least| least.0 < slot.count) {
+                *least = Reverse(slot.count);
+            }
+        }
+        highest.peek().map_or(0, |least| least.0)
     }
 
     /// All it knows.

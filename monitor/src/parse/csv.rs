@@ -216,9 +216,6 @@ struct Cell<'a> {
     has_doubled_quotes: bool,
 }
 
-/// Bytes of a cell that are looked at one by one.
-const NEAR_BYTES: usize = 16;
-
 /// A quoted cell that the line does not end.
 struct OpenCell;
 
@@ -253,10 +250,9 @@ impl<'a> Cells<'a> {
     }
 
     fn up_to_delimiter(&mut self, text: &'a [u8]) -> &'a [u8] {
-        // Most cells are numbers, too short for a search with vector instructions to pay.
-        let is_end = |byte: &u8| *byte == self.delimiter;
-        let near = text.iter().take(NEAR_BYTES).position(is_end);
-        let end = near.or_else(|| memchr::memchr(self.delimiter, text));
+        // Behind a closing quote there is mostly nothing else.
+        let is_here = text.first() == Some(&self.delimiter);
+        let end = if is_here { Some(0) } else { memchr::memchr(self.delimiter, text) };
         self.rest = end.and_then(|end| text.get(end + 1..));
         text.get(..end.unwrap_or(text.len())).unwrap_or_default()
     }

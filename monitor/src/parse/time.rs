@@ -10,6 +10,8 @@ use super::number::{digits, whole};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Times {
     last: Option<([u8; 26], Timestamp)>,
+    /// The last one of ten digits: in seconds since the epoch.
+    last_epoch: Option<([u8; 10], Timestamp)>,
     /// `03/Feb/2026` and its start in seconds since the epoch.
     day: Option<([u8; 11], i64)>,
 }
@@ -25,8 +27,21 @@ impl Times {
         match text {
             [_, _, b'/', ..] | [_, b'/', ..] => self.clf(text),
             [_, _, _, _, b'-', ..] => iso(text),
-            _ => epoch(text),
+            _ => self.epoch(text),
         }
+    }
+
+    /// A number since the epoch.
+    fn epoch(&mut self, text: &[u8]) -> Option<Timestamp> {
+        let Ok(key) = <[u8; 10]>::try_from(text) else { return epoch(text) };
+        if let Some((last, time)) = &self.last_epoch
+            && *last == key
+        {
+            return Some(*time);
+        }
+        let time = epoch(text)?;
+        self.last_epoch = Some((key, time));
+        Some(time)
     }
 
     /// `03/Feb/2026:14:05:06 +0000`.
@@ -266,6 +281,16 @@ mod tests {
                 assert!(fresh.is_some());
                 assert_eq!(times.parse(text.as_bytes()), fresh, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn seconds_are_remembered_for_themselves_only() {
+        let mut times = Times::default();
+        for text in
+            ["1770127506", "1770127506", "1770127507", "177012750x", "1770127507", "17701275"]
+        {
+            assert_eq!(times.parse(text.as_bytes()), epoch(text.as_bytes()), "{text}");
         }
     }
 }

@@ -175,22 +175,28 @@ fn streams_wanted() -> usize {
 fn streams_without_end_are_a_thousand_and_the_oldest_go() {
     const MOST: usize = 1_000;
     let scratch = tempfile::tempdir().unwrap();
-    let start = |keep: Duration| {
+    let start = |keep: Duration, stream_count_max: usize| {
         let temporary_in = scratch.path().to_owned();
         let write_tokens = Some(TokenSource::variable("LOGQ_WRITE_TOKEN", "write-token"));
         let server = ServerOptions { write_tokens, ..ServerOptions::default() };
-        Server::start_with(server, StreamsOptions { keep, temporary_in, ..options() })
+        Server::start_with(
+            server,
+            StreamsOptions { keep, stream_count_max, temporary_in, ..options() },
+        )
     };
     let files = || {
         let directory = std::fs::read_dir(scratch.path()).unwrap().next().unwrap().unwrap();
         std::fs::read_dir(directory.path()).unwrap().count()
     };
-    let server = start(StreamsOptions::default().keep);
+    let usual = StreamsOptions::default();
+    assert_eq!(usual.stream_count_max, MOST);
+    let server = start(usual.keep, usual.stream_count_max);
     run(async { assert_eq!(make_streams(&server, streams_wanted()).await, MOST) });
     assert_eq!((server.list().len(), files()), (MOST, 2 * MOST + 1));
     drop(server);
     // Where none is kept, there is always room.
-    let server = start(Duration::ZERO);
-    run(async { assert_eq!(make_streams(&server, 3 * MOST).await, 3 * MOST) });
-    assert!(server.list().len() <= MOST && files() <= 2 * MOST + 1);
+    let few = MOST / 10;
+    let server = start(Duration::ZERO, few);
+    run(async { assert_eq!(make_streams(&server, 3 * few).await, 3 * few) });
+    assert!(server.list().len() <= few && files() <= 2 * few + 1);
 }

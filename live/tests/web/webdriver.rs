@@ -147,10 +147,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        if !self.session.is_empty() && !std::thread::panicking() {
-            self.call("DELETE", &format!("/session/{}", self.session), &json!({}));
+        if !self.session.is_empty() {
+            // The browser goes with its session, not with its driver, also where a test has failed.
+            let end = || self.call("DELETE", &format!("/session/{}", self.session), &json!({}));
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(end));
         }
-        // Where the session has not ended in order, chromedriver takes the browser along.
         let _ = nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(self.driver.id().cast_signed()),
             nix::sys::signal::Signal::SIGTERM,

@@ -12,7 +12,7 @@
 //! the system tells of a change, and else each second.
 //!
 //! What is said goes to each [`sink`], which [`Session::new`] opens; further kinds of sources are
-//! opened in [`Session::open`].
+//! opened in [`opening`].
 
 mod archive;
 mod deliver;
@@ -25,6 +25,7 @@ mod ledger;
 mod listen;
 mod notes;
 mod once;
+mod opening;
 mod outlets;
 mod patterns;
 mod print;
@@ -42,7 +43,7 @@ mod waiting;
 mod webhook;
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -112,8 +113,6 @@ const PIECE_BYTES_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(100);
 /// How often patterns are looked at, and the state is written.
 const SELDOM: Duration = Duration::from_secs(1);
-/// A file of a pattern whose name is gone for so long has ended.
-const GONE: Duration = Duration::from_secs(30);
 
 /// Watches the sources until they end or `stop` is set.
 ///
@@ -216,75 +215,6 @@ impl Session {
             is_beginning: true,
             has_lines,
         })
-    }
-
-    /// Opens a source of the command line, and tells if that fails.
-    fn begin(&mut self, named: Named) {
-        match named {
-            Named::Stdin if self.sources.iter().any(Source::is_stdin) => {}
-            Named::Stdin => {
-                let source = Source::stdin(self.input.clone(), &mut self.desk);
-                self.add(source);
-            }
-            Named::Path(path) => {
-                if !self.open(&path, false) {
-                    self.is_complete = false;
-                }
-            }
-            Named::Pattern(pattern) => {
-                let found = self.expand(&pattern);
-                match (found, self.desk.follows) {
-                    (0, false) => {
-                        self.desk.notes.error(&pattern, "no file matches");
-                        self.is_complete = false;
-                    }
-                    (0, true) => {
-                        self.desk.notes.note(&pattern, "no file matches yet; waiting for one");
-                        self.patterns.push(pattern);
-                    }
-                    (_, follows) => self.patterns.extend(follows.then_some(pattern)),
-                }
-            }
-        }
-    }
-
-    /// Opens the files that a pattern finds and that no source has yet; answers how many it finds.
-    fn expand(&mut self, pattern: &str) -> usize {
-        let found = patterns::files(pattern);
-        for path in &found {
-            let is_open = self.sources.iter().any(|source| source.path == *path);
-            // What is compressed while others are followed holds lines that were read.
-            let is_old = !self.is_beginning && is_archive(path);
-            if !is_open && !is_old {
-                let opened = self.open(path, true);
-                self.is_complete &= opened || !self.is_beginning;
-            }
-        }
-        found.len()
-    }
-
-    /// Opens a path. Answers whether it is read, by this source or by another one.
-    fn open(&mut self, path: &Path, is_of_pattern: bool) -> bool {
-        match Source::open(path, self.input.clone(), &mut self.desk) {
-            Ok(Some(mut source)) => {
-                source.is_of_pattern = is_of_pattern;
-                self.add(source);
-                true
-            }
-            Ok(None) => true,
-            Err(error) => {
-                // A file of a pattern is looked at every second; that it fails is told once.
-                if self.is_beginning || !is_of_pattern {
-                    self.desk.notes.error(&path.display().to_string(), &error.to_string());
-                }
-                false
-            }
-        }
-    }
-
-    fn add(&mut self, source: Source) {
-        self.sinks.started(&source.name);
-        self.sources.push(source);
     }
 
     /// Reads until everything has ended, somebody wants the end, or nobody reads the output.
@@ -397,25 +327,6 @@ impl Session {
         }
     }
 
-    /// Looks at patterns, and forgets files whose names are gone.
-    fn seldom(&mut self) {
-        if self.last_seldom.elapsed() < SELDOM {
-            return;
-        }
-        self.last_seldom = Instant::now();
-        for pattern in self.patterns.clone() {
-            self.expand(&pattern);
-        }
-        let now = self.last_seldom;
-        let is_gone = |source: &mut Source| {
-            let since = source.missing_since().filter(|_| source.is_of_pattern);
-            since.is_some_and(|since| now.saturating_duration_since(since) >= GONE)
-        };
-        for gone in self.sources.extract_if(.., is_gone) {
-            gone.finish(&mut self.desk, true);
-        }
-    }
-
     fn save_if_due(&mut self) -> anyhow::Result<()> {
         // What is told twice after a kill shall be little. A replay may tell of many changes at once.
         let is_urgent = self.has_alert && self.desk.follows;
@@ -520,8 +431,4 @@ fn main_sink(
     let (manner, rules) = (wish.manner.clone(), wish.options.rules.clone());
     let (style, identity) = (wish.style.clone(), identity.to_owned());
     Ok(Box::new(Printer::new(manner, style, wish.top, rules, identity)))
-}
-
-fn is_archive(path: &Path) -> bool {
-    !matches!(archive::Archive::open(path), Ok(None))
 }

@@ -3,7 +3,7 @@
 //! Every verb that asks about records takes the same words and reads them here.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
@@ -98,7 +98,7 @@ pub(crate) fn stores(named: &StoreArguments) -> Cow<'_, [PathBuf]> {
 pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
     match (arguments.utc, arguments.local) {
         (true, _) => Ok(TimeZone::UTC),
-        (_, true) => Ok(TimeZone::system()),
+        (_, true) => Ok(system_zone()),
         _ => named_zone(arguments.zone.as_deref()),
     }
 }
@@ -107,9 +107,24 @@ pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
 pub(crate) fn named_zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let environment = std::env::var("LOGQ_TZ").ok().filter(|zone| !zone.is_empty());
     match name.or(environment.as_deref()) {
-        Some(text) => Ok(when::parse_zone(text, TimeZone::system)?),
-        None => Ok(TimeZone::system()),
+        Some(text) => Ok(when::parse_zone(text, system_zone)?),
+        None => Ok(system_zone()),
     }
+}
+
+/// The zone of this machine.
+fn system_zone() -> TimeZone {
+    let is_told = ["TZ", "TZDIR"].into_iter().any(|name| std::env::var_os(name).is_some());
+    let linked = || linked_zone(Path::new("/etc/localtime"));
+    Some(()).filter(|()| !is_told).and_then(|()| linked()).unwrap_or_else(TimeZone::system)
+}
+
+/// The zone in the file that a link into a time zone database leads to: looked up by its name, it would
+/// cost a walk through all the database, which takes longer than many an answer.
+fn linked_zone(link: &Path) -> Option<TimeZone> {
+    let target = std::fs::read_link(link).ok()?;
+    let (_, name) = target.to_str()?.split_once("/zoneinfo/")?;
+    TimeZone::tzif(name, &std::fs::read(link).ok()?).ok()
 }
 
 /// The half-open interval that `--since` and `--until`, `--in` or `--around` name.
@@ -185,5 +200,35 @@ impl Range {
             (None, None) => true,
         };
         begins && ends
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_zone_of_the_machine_is_that_of_the_database() {
+        let scratch = tempfile::tempdir().unwrap();
+        let link = scratch.path().join("localtime");
+        assert!(linked_zone(&link).is_none(), "there is none");
+        std::fs::write(&link, "no zone").unwrap();
+        assert!(linked_zone(&link).is_none(), "no link says what it is called");
+        for name in ["Europe/Berlin", "Asia/Kolkata", "Etc/UTC"] {
+            let target = Path::new("/usr/share/zoneinfo").join(name);
+            if !target.is_file() {
+                continue;
+            }
+            std::fs::remove_file(&link).unwrap();
+            symlink(&target, &link).unwrap();
+            let zone = linked_zone(&link).unwrap();
+            assert_eq!(zone.iana_name(), Some(name));
+            assert_eq!(zone, TimeZone::get(name).unwrap());
+        }
+        std::fs::remove_file(&link).unwrap();
+        symlink(scratch.path().join("zoneinfo/Europe/Nowhere"), &link).unwrap();
+        assert!(linked_zone(&link).is_none(), "it leads nowhere");
     }
 }

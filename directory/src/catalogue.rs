@@ -65,6 +65,8 @@ pub struct Catalogue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     name: [u8; NAME_LEN],
+    /// Its bytes without the zeros.
+    name_len: usize,
     /// The number in the name.
     number: u64,
     finished: Option<Finished>,
@@ -173,7 +175,7 @@ impl Catalogue {
 impl Entry {
     fn name(&self) -> &str {
         // Those that are no text are refused.
-        text_of(&self.name).unwrap_or_default()
+        str::from_utf8(self.name.get(..self.name_len).unwrap_or_default()).unwrap_or_default()
     }
 
     /// What entries are ordered by.
@@ -191,8 +193,9 @@ impl Entry {
         let times = (from <= to).then_some((from, to));
         let finished = Finished { file, inode, len, times };
         let is_finished = file != Id::default();
-        let number = segment_number(text_of(&name)?)?;
-        Some(Self { name, number, finished: is_finished.then_some(finished) })
+        let text = text_of(&name)?;
+        let (name_len, number) = (text.len(), segment_number(text)?);
+        Some(Self { name, name_len, number, finished: is_finished.then_some(finished) })
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -273,7 +276,8 @@ impl Directory {
             };
             let finished = known.get(text).or_else(|| Some(before?.known(text)?.0));
             let finished = finished.filter(|known| known.is_of(&segment.path).unwrap_or(false));
-            entries.push(Entry { name, number, finished: finished.copied() });
+            let finished = finished.copied();
+            entries.push(Entry { name, name_len: text.len(), number, finished });
         }
         Ok((entries, is_complete && segments.len() <= ENTRIES_MAX))
     }
@@ -328,9 +332,7 @@ fn padded(name: &str) -> Option<[u8; NAME_LEN]> {
 fn text_of(padded: &[u8; NAME_LEN]) -> Option<&str> {
     let end = padded.iter().rposition(|byte| *byte != 0)? + 1;
     let name = padded.get(..end)?;
-    // All of them are looked at, which is done many at a time; a reader has thousands of names.
-    let leads_elsewhere = |bad, byte: &u8| bad | (*byte == 0) | (*byte == b'/');
-    let is_bad = name.iter().fold(false, leads_elsewhere);
+    let is_bad = name.contains(&0) || name.contains(&b'/');
     if is_bad { None } else { str::from_utf8(name).ok() }
 }
 

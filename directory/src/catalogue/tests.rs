@@ -32,7 +32,7 @@ fn segments(directory: &Directory, count: i64) -> BTreeMap<String, Finished> {
 
 fn entry(name: &str, finished: Option<Finished>) -> Entry {
     let number = segment_number(name).unwrap_or_default();
-    Entry { name: padded(name).unwrap(), number, finished }
+    Entry { name: padded(name).unwrap(), name_len: name.len(), number, finished }
 }
 
 fn names(catalogue: &Catalogue) -> Vec<&str> {

@@ -18,8 +18,9 @@ use std::borrow::Cow;
 use crate::codec::Decompressor;
 use crate::error::DecodeError;
 use crate::header::{BLOCK_HEADER_LEN, BlockHeader, REQUEST_ID_LEN};
-use crate::record::{Record, RequestId};
+use crate::record::{Method, Record, RequestId};
 use crate::shape::TypeSet;
+use crate::url_section::url_section;
 
 pub(crate) mod body;
 pub(crate) mod builder;
@@ -31,6 +32,7 @@ mod size;
 pub(crate) mod spine;
 pub(crate) mod staged;
 pub(crate) mod steps;
+pub(crate) mod url_sections;
 
 use body::Body;
 use spine::{Place, Spine};
@@ -190,6 +192,26 @@ impl<'a> Block<'a> {
         let time = self.spine.time(index);
         let event = self.body.event(&self.spine, index, time, place)?;
         Ok(Record { time, event })
+    }
+
+    /// Compares the sections of requests in the spine with the methods and urls that they repeat.
+    ///
+    /// # Errors
+    ///
+    /// Fails where they differ, and where the column of sections is not what the format allows.
+    pub fn check_url_sections(&self) -> Result<(), DecodeError> {
+        let Some(sections) = self.spine.url_sections()? else { return Ok(()) };
+        for (head, code) in (0_u32..).zip(self.spine.method_codes()) {
+            let method = match Method::from_code(*code) {
+                Some(method) => method,
+                None => self.body.other_method(head as usize)?,
+            };
+            let url = self.body.url(head as usize)?;
+            if sections.name(head) != Some(url_section(method.as_str(), url)) {
+                return Err(DecodeError::Contradiction { what: "section of a request", head });
+            }
+        }
+        Ok(())
     }
 
     /// All records in the order in which they were written.

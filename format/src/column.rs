@@ -199,7 +199,8 @@ impl TextColumn {
         }
     }
 
-    fn texts(&self) -> impl Iterator<Item = &[u8]> {
+    /// The texts, in their order.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let end = *end as usize;

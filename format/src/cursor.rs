@@ -20,6 +20,11 @@ impl<'a> Cursor<'a> {
         self.rest.len()
     }
 
+    /// What has not been taken.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Takes the next `len` bytes as they are.
     pub(crate) fn bytes(
         &mut self,
@@ -117,7 +122,16 @@ impl<'a> Cursor<'a> {
 
     /// Takes a length-prefixed UTF-8 text.
     pub(crate) fn text(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
-        let length = self.length(what, self.remaining())?;
+        self.text_to(what, self.remaining())
+    }
+
+    /// Takes a length-prefixed UTF-8 text of at most `limit` bytes.
+    pub(crate) fn text_to(
+        &mut self,
+        what: &'static str,
+        limit: usize,
+    ) -> Result<&'a str, DecodeError> {
+        let length = self.length(what, limit)?;
         std::str::from_utf8(self.bytes(what, length)?).map_err(|_| DecodeError::Utf8 { what })
     }
 }
@@ -133,8 +147,13 @@ pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a length-prefixed text: the mirror of [`Cursor::text`].
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_utf8(out, text.as_bytes());
+}
+
+/// The same of bytes that are known to be UTF-8.
+pub(crate) fn put_utf8(out: &mut Vec<u8>, text: &[u8]) {
     put_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 /// Maps a signed integer to an unsigned one with small magnitudes first: 0, -1, 1, -2, ...

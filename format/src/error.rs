@@ -54,6 +54,14 @@ pub enum DecodeError {
         /// Its value.
         found: u64,
     },
+    /// What a block tells twice is not the same.
+    #[error("{what}, number {head} of the block, is not what its url tells")]
+    Contradiction {
+        /// The field.
+        what: &'static str,
+        /// The number of the REQUEST among those of the block.
+        head: u32,
+    },
     /// A text is not UTF-8.
     #[error("{what} is not UTF-8")]
     Utf8 {

@@ -15,7 +15,7 @@ pub const FILE_HEADER_LEN: usize = 256;
 pub const MAGIC: [u8; 8] = *b"\x8FLQL\r\n\x1A\n";
 
 /// The version of the format this crate writes.
-pub const VERSION: FormatVersion = FormatVersion { major: 1, minor: 0 };
+pub const VERSION: FormatVersion = FormatVersion { major: 1, minor: 1 };
 
 /// The header's length as it says itself.
 const STORED_LEN: u32 = 256;

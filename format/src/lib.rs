@@ -70,6 +70,7 @@ mod shape;
 mod stream;
 mod texts;
 mod timestamp;
+mod url_section;
 
 pub use block::builder::{BlockBuilder, BlockContext};
 pub use block::heads::Heads;
@@ -77,6 +78,7 @@ pub use block::row::SpineRow;
 pub use block::spine::Spine;
 pub use block::staged::StagedRecords;
 pub use block::steps::RequestStep;
+pub use block::url_sections::UrlSections;
 pub use block::{Block, StoredBlock};
 pub use codec::{Codec, Compressor, Decompressor, Dictionary, LEVEL_DEFAULT};
 pub use error::{DecodeError, PushError};
@@ -100,6 +102,7 @@ pub use stream::{
     STREAM_MAGIC, STREAM_MARK_LEN, STREAM_WORKERS_MAX, StreamEnd, StreamMark, StreamSelection,
 };
 pub use timestamp::{RFC3339_LEN, Timestamp, TimestampError};
+pub use url_section::{Asked, url_section};
 
 /// Property tests take the same cases in every run; a failure names the seed of its case.
 #[cfg(test)]

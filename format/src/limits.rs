@@ -47,3 +47,9 @@ pub const DICTIONARY_BYTES_MAX: usize = 1 << 16;
 ///
 /// A cluster has tens of processes; the limit bounds what a hostile ping can make a reader hold.
 pub const ROSTER_WRITERS_MAX: usize = 1 << 16;
+
+/// The most sections of requests that a block names: one byte counts them.
+pub const SECTION_NAMES_MAX: usize = u8::MAX as usize;
+
+/// The longest section of a request that a block names, in bytes. Longer ones are mistakes or attacks.
+pub const SECTION_NAME_BYTES_MAX: usize = 48;

@@ -205,6 +205,7 @@ pub(crate) struct Shape {
 pub(crate) static SHAPES: [Option<Shape>; 256] = build();
 
 /// The meaning of one shape byte.
+#[inline]
 pub(crate) fn shape(byte: u8) -> Option<Shape> {
     SHAPES.get(usize::from(byte)).copied().flatten()
 }

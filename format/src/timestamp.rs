@@ -40,6 +40,7 @@ impl Timestamp {
     pub const MAX: Self = Self(253_402_300_800 * MICROS_PER_SECOND - 1);
 
     /// The instant `micros` microseconds after the epoch, clamped to [`Self::MIN`] and [`Self::MAX`].
+    #[inline]
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::MIN.0 {
             Self::MIN
@@ -56,16 +57,19 @@ impl Timestamp {
     }
 
     /// Microseconds since the epoch, negative before it.
+    #[inline]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// This instant moved by `micros`, clamped to the range.
+    #[inline]
     pub const fn saturating_add_micros(self, micros: i64) -> Self {
         Self::from_micros(self.0.saturating_add(micros))
     }
 
     /// Microseconds from `earlier` to `self`; 0 if `earlier` is the later one.
+    #[inline]
     pub const fn micros_since(self, earlier: Self) -> u64 {
         // Both are within ±2^58, so the difference cannot overflow.
         if self.0 <= earlier.0 { 0 } else { (self.0 - earlier.0).unsigned_abs() }

@@ -2,8 +2,9 @@
 
 use logq_format::{
     Block, BlockBuilder, BlockContext, BlockFlags, BlockHeader, BlockKind, Compressor, DecodeError,
-    Decompressor, Event, LevelSet, Origin, PushError, Record, RequestId, Spine, SpineRow,
-    StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, json, limits,
+    Decompressor, Event, LevelSet, Origin, PushError, Record, RecordType, RequestId, Spine,
+    SpineRow, StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, json, limits,
+    url_section,
 };
 
 /// A header and raw sections made of any bytes.
@@ -57,6 +58,8 @@ pub fn records(data: &[u8]) {
     let Some(sections) = Sections::new(data) else { return };
     let Ok(block) = sections.block() else { return };
     let requests = block.spine().request_indices().expect("the block has checked them");
+    // Whether they are right or not, nobody panics.
+    drop(block.check_url_sections());
     let mut line = Vec::new();
     let spine = block.spine();
     let rows = spine.rows().expect("the block has checked them");
@@ -94,6 +97,9 @@ fn check_row(row: &SpineRow<'_, '_>, record: &Record<'_>, sequence: u64) {
     if let (Event::Request(request), Some(method)) = (&record.event, row.method()) {
         assert_eq!(method, request.method);
     }
+    let section = row.url_section();
+    assert!(section.is_none() || record.record_type() == RecordType::Request);
+    assert!(section.is_none_or(|name| url_section("", name) == name || name.starts_with('(')));
 }
 
 /// What was decoded, encoded again, decodes to the same.
@@ -164,6 +170,7 @@ fn decode(bytes: &[u8]) -> Vec<String> {
     let ids = stored.request_ids().collect();
     let spine = Spine::parse(stored.header(), ids, &spine).expect("an encoder's spine parses");
     let block = Block::new(spine, &body).expect("an encoder's body parses");
+    block.check_url_sections().expect("an encoder's sections are those of the urls");
     let records = block.records().map(|record| record.expect("an encoder's record decodes"));
     let numbered: Vec<_> = block.spine().sequences().zip(records).collect();
     texts(&numbered)

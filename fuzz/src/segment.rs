@@ -68,7 +68,7 @@ fn data_block(stored: &StoredBlock<'_>) -> Result<(), DecodeError> {
     let block = Block::new(spine, &body)?;
     assert_eq!(block.len(), stored.header().records as usize);
     block.records().for_each(drop);
-    Ok(())
+    block.check_url_sections()
 }
 
 fn check_claims(stored: &StoredBlock<'_>) {

@@ -1,6 +1,6 @@
 //! What is counted of the hits of one second, one window, one interval or a whole run.
 
-use crate::hit::Hit;
+use crate::hit::Ending;
 use crate::sketch::{Sketch, bin};
 
 /// Counts of hits.
@@ -36,10 +36,11 @@ impl Counts {
         if self.hits == 0 { 0.0 } else { self.bytes as f64 / self.hits as f64 }
     }
 
-    pub(crate) fn add_hit(&mut self, hit: &Hit<'_>) {
+    #[inline]
+    pub(crate) fn add_hit(&mut self, ending: &Ending) {
         self.hits += 1;
-        self.bytes += u128::from(hit.bytes);
-        if let Some(class) = self.classes.get_mut(class(hit.status)) {
+        self.bytes += u128::from(ending.bytes);
+        if let Some(class) = self.classes.get_mut(class(ending.status)) {
             *class += 1;
         }
     }
@@ -93,9 +94,10 @@ impl Bucket {
         &self.latencies
     }
 
-    pub(crate) fn add_hit(&mut self, hit: &Hit<'_>, with_latency: bool) {
-        self.counts.add_hit(hit);
-        if let (true, Some(latency_us)) = (with_latency, hit.latency_us) {
+    #[inline]
+    pub(crate) fn add_hit(&mut self, ending: &Ending, with_latency: bool) {
+        self.counts.add_hit(ending);
+        if let (true, Some(latency_us)) = (with_latency, ending.latency_us) {
             self.add_bin(bin(latency_us), 1);
         }
     }

@@ -76,13 +76,17 @@ pub enum Told<'a> {
 pub struct Needs {
     /// The targets of requests.
     pub targets: bool,
+    /// More of them than their sections.
+    pub urls: bool,
     /// The clients.
     pub clients: bool,
 }
 
 impl Needs {
     fn of(scheme: &Scheme) -> Self {
-        Self { targets: scheme.names.need_target(), clients: scheme.names.lists.clients }
+        let names = scheme.names;
+        let targets = names.need_target();
+        Self { targets, urls: targets && names.need_url(), clients: names.lists.clients }
     }
 }
 

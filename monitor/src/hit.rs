@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use logq_format::Timestamp;
+use logq_format::{Asked, Timestamp};
 
 /// The longest name of a section, an url or a client that is kept, in bytes; the rest is cut off.
 /// Longer ones exist only where somebody wants to fill memory.
@@ -60,6 +60,19 @@ impl Hit<'_> {
     pub fn second(&self) -> i64 {
         self.time.as_micros().div_euclid(1_000_000)
     }
+
+    /// How it ended.
+    pub(crate) fn ending(&self) -> Ending {
+        Ending { status: self.status, bytes: self.bytes, latency_us: self.latency_us }
+    }
+}
+
+/// The numbers of a hit, without its names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    pub(crate) status: u16,
+    pub(crate) bytes: u64,
+    pub(crate) latency_us: Option<u64>,
 }
 
 /// What a request asked for.
@@ -79,10 +92,6 @@ pub enum Target<'a> {
     Unknown,
 }
 
-/// The section of what is no request.
-pub const BAD_REQUEST: &[u8] = b"(bad request)";
-const CONNECT: &[u8] = b"(CONNECT)";
-const SERVER: &[u8] = b"(*)";
 const UNKNOWN: &[u8] = b"(unknown)";
 
 impl<'a> Target<'a> {
@@ -106,14 +115,12 @@ impl<'a> Target<'a> {
     /// The target of a request whose log has its parts in fields of their own. An empty method is
     /// unknown, which is fine.
     pub fn of(method: &[u8], path: &'a [u8]) -> Self {
-        if method.eq_ignore_ascii_case(b"CONNECT") {
-            return Self::Connect;
-        }
-        match path.first() {
-            Some(b'/') => Self::Path(Cow::Borrowed(path)),
-            Some(b'*') if path.len() == 1 => Self::Server,
-            _ => path_of_absolute(path).map_or(Self::Bad, |p| Self::Path(Cow::Borrowed(p))),
-        }
+        Asked::of(method, path).into()
+    }
+
+    /// The target of a request of which only the section is known.
+    pub fn of_section(section: &'a [u8]) -> Self {
+        Asked::of_section(section).into()
     }
 
     /// The same target on its own memory.
@@ -130,20 +137,19 @@ impl<'a> Target<'a> {
     /// The section: a slash and the text up to the next slash. With `queries`, a query string in
     /// front of that slash belongs to it; without, the section ends at query and fragment.
     pub fn section(&self, queries: bool) -> &[u8] {
-        let path: &[u8] = match self {
-            Self::Path(path) => path,
-            Self::Connect => return CONNECT,
-            Self::Server => return SERVER,
-            Self::Bad => return BAD_REQUEST,
+        let asked = match self {
+            Self::Path(path) if queries => {
+                let inside = path.get(1..).unwrap_or_default();
+                let end = memchr::memchr(b'/', inside).unwrap_or(inside.len());
+                return cut(path.get(..1 + end).unwrap_or(path));
+            }
+            Self::Path(path) => Asked::Path(path),
+            Self::Connect => Asked::Connect,
+            Self::Server => Asked::Server,
+            Self::Bad => Asked::Bad,
             Self::Unknown => return UNKNOWN,
         };
-        let inside = path.get(1..).unwrap_or_default();
-        let end = if queries {
-            memchr::memchr(b'/', inside)
-        } else {
-            memchr::memchr3(b'/', b'?', b'#', inside)
-        };
-        cut(path.get(..1 + end.unwrap_or(inside.len())).unwrap_or(path))
+        cut(asked.section())
     }
 
     /// The url: the path, with query and fragment only if `queries`.
@@ -157,6 +163,17 @@ impl<'a> Target<'a> {
     }
 }
 
+impl<'a> From<Asked<'a>> for Target<'a> {
+    fn from(asked: Asked<'a>) -> Self {
+        match asked {
+            Asked::Path(path) => Self::Path(Cow::Borrowed(path)),
+            Asked::Connect => Self::Connect,
+            Asked::Server => Self::Server,
+            Asked::Bad => Self::Bad,
+        }
+    }
+}
+
 fn cut(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES_MAX).unwrap_or(name)
 }
@@ -166,15 +183,6 @@ fn is_protocol(word: &[u8]) -> bool {
     let letters = word.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let behind = word.get(letters..).unwrap_or_default();
     letters > 0 && matches!(behind, [b'/', digit, ..] if digit.is_ascii_digit())
-}
-
-/// The path of `http://host/path`; `/` if it has none.
-fn path_of_absolute(url: &[u8]) -> Option<&[u8]> {
-    let scheme = url.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let behind = url.get(scheme..)?.strip_prefix(b"://").filter(|_| scheme > 0)?;
-    let host = memchr::memchr3(b'/', b'?', b'#', behind).unwrap_or(behind.len());
-    let path = behind.get(host..)?;
-    Some(if path.first() == Some(&b'/') { path } else { b"/" })
 }
 
 #[cfg(test)]
@@ -220,7 +228,7 @@ mod tests {
         let target = Target::of_request(b"GET /a/b?c#d HTTP/1.1");
         assert_eq!(target.url(false), b"/a/b");
         assert_eq!(target.url(true), b"/a/b?c#d");
-        assert_eq!(Target::Bad.url(true), BAD_REQUEST);
+        assert_eq!(Target::Bad.url(true), b"(bad request)");
     }
 
     #[test]

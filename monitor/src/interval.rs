@@ -315,7 +315,7 @@ impl Interval {
     }
 
     fn add(&mut self, hit: &Hit<'_>, second: i64, names: Names) {
-        self.counts.add_hit(hit);
+        self.counts.add_hit(&hit.ending());
         self.last = self.last.max(Some(second));
         if let Some(latency_us) = hit.latency_us {
             self.latencies.add(latency_us);
@@ -349,8 +349,19 @@ impl Tops {
             let client = if hit.client.is_empty() { b"-" } else { &*hit.client };
             self.clients.add(client, second);
         }
-        if lists.statuses {
-            self.statuses.add(hit.status, second);
+        self.add_status(hit.status, second, names);
+    }
+
+    /// Counts so many hits of a section, of which the first was in this second.
+    pub(crate) fn add_section(&mut self, section: &[u8], count: u64, first: i64) {
+        self.sections.add_many(section, count, first);
+    }
+
+    /// Counts a status, where they are listed.
+    #[inline]
+    pub(crate) fn add_status(&mut self, status: u16, second: i64, names: Names) {
+        if names.lists.statuses {
+            self.statuses.add(status, second);
         }
     }
 

@@ -238,7 +238,7 @@ impl Monitor {
     }
 
     fn count(&mut self, place: Place, hit: &Hit<'_>) {
-        self.report.counts.add_hit(hit);
+        self.report.counts.add_hit(&hit.ending());
         self.report.late += u64::from(place.is_late());
         if let Some(latency_us) = hit.latency_us {
             self.report.latencies.add(latency_us);

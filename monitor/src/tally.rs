@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::bucket::Bucket;
-use crate::hit::Hit;
+use crate::hit::{Ending, Hit};
 use crate::interval::Tops;
 use crate::options::{Align, Options};
 use crate::sketch::Sketch;
@@ -39,6 +39,11 @@ impl Names {
     /// Whether anything is counted that only the target tells.
     pub(crate) fn need_target(self) -> bool {
         self.sections || self.lists.urls
+    }
+
+    /// Whether the section of a target does not tell all of that.
+    pub(crate) fn need_url(self) -> bool {
+        self.queries || self.lists.urls
     }
 }
 
@@ -80,13 +85,25 @@ impl Tally {
     /// Counts a hit that came in time.
     pub(crate) fn add(&mut self, scheme: &Scheme, hit: &Hit<'_>) {
         let second = hit.second();
-        self.second(second).add_hit(hit, scheme.with_latency);
+        let part = self.add_ending(scheme, second, &hit.ending());
+        part.tops.add(hit, second, scheme.names);
+    }
+
+    /// Counts the numbers of a hit that came in time; answers where its names are to be counted.
+    #[inline]
+    pub(crate) fn add_ending(
+        &mut self,
+        scheme: &Scheme,
+        second: i64,
+        ending: &Ending,
+    ) -> &mut Part {
+        self.second(second).add_hit(ending, scheme.with_latency);
         let part = self.part(scheme.interval_s, second);
-        if let Some(latency_us) = hit.latency_us {
+        if let Some(latency_us) = ending.latency_us {
             part.latencies.add(latency_us);
         }
         part.last = part.last.max(Some(second));
-        part.tops.add(hit, second, scheme.names);
+        part
     }
 
     /// Counts bytes of a response whose hit is counted already.
@@ -95,7 +112,8 @@ impl Tally {
     }
 
     /// The interval of a second. Mostly it is the last one, which is told without a division.
-    fn part(&mut self, interval_s: i64, second: i64) -> &mut Part {
+    #[inline]
+    pub(crate) fn part(&mut self, interval_s: i64, second: i64) -> &mut Part {
         let start = match self.intervals.back() {
             Some((start, _)) if (*start..*start + interval_s).contains(&second) => *start,
             _ => second.div_euclid(interval_s) * interval_s,
@@ -103,6 +121,7 @@ impl Tally {
         entry(&mut self.intervals, start, Part::new)
     }
 
+    #[inline]
     fn second(&mut self, second: i64) -> &mut Bucket {
         entry(&mut self.seconds, second, Bucket::default)
     }
@@ -115,6 +134,7 @@ impl Part {
 }
 
 /// The entry with a key, made if there is none. Cheap at the end, where nearly all hits go.
+#[inline]
 pub(crate) fn entry<T>(
     entries: &mut VecDeque<(i64, T)>,
     key: i64,

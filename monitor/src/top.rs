@@ -135,7 +135,7 @@ impl Top {
         let known = self.recent.get(quick).copied().map(usize::from);
         if let Some(index) = known.filter(|index| self.has(*index, key)) {
             self.total += 1;
-            return self.again(index, second);
+            return self.again(index, 1, second);
         }
         let index = self.count(key, second);
         if let (Some(index), Some(recent)) = (index, self.recent.get_mut(quick)) {
@@ -144,15 +144,24 @@ impl Top {
         }
     }
 
+    /// Counts so many occurrences, of which the first was in this second.
+    pub(crate) fn add_many(&mut self, key: &[u8], count: u64, first: i64) {
+        self.count_many(key.get(..NAME_BYTES_MAX).unwrap_or(key), count, first);
+    }
+
     /// Counts a key that is not too long; answers its slot.
     fn count(&mut self, key: &[u8], second: i64) -> Option<u32> {
+        self.count_many(key, 1, second)
+    }
+
+    fn count_many(&mut self, key: &[u8], count: u64, first: i64) -> Option<u32> {
         let hash = self.hashing.of(key);
-        self.total += 1;
+        self.total += count;
         if let Some(index) = self.find(key, hash) {
-            self.again(index as usize, second);
+            self.again(index as usize, count, first);
             return Some(index);
         }
-        let mut seen = Seen { hash, count: 1, error: 0, first: second };
+        let mut seen = Seen { hash, count, error: 0, first };
         if self.slots.len() < self.capacity {
             self.push(key, seen);
             return u32::try_from(self.slots.len() - 1).ok();
@@ -175,10 +184,10 @@ impl Top {
     }
 
     #[inline]
-    fn again(&mut self, index: usize, second: i64) {
+    fn again(&mut self, index: usize, count: u64, first: i64) {
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.count += 1;
-            slot.first = slot.first.min(second);
+            slot.count += count;
+            slot.first = slot.first.min(first);
         }
     }
 

@@ -93,7 +93,7 @@ impl Track {
 
     /// Counts a hit.
     pub(crate) fn add(&mut self, shape: &Shape, place: Place, hit: &Hit<'_>) {
-        self.at(place).add_hit(hit, shape.with_latency);
+        self.at(place).add_hit(&hit.ending(), shape.with_latency);
     }
 
     /// Counts hits that were counted elsewhere.

@@ -81,8 +81,9 @@ fn leg(fact: &Fact) -> Leg<'static> {
     Leg { time: Timestamp::from_micros(time), id: RequestId::from_bytes(bytes), told }
 }
 
-/// Adds records as those of one block, which is encoded and decoded again.
-fn add_block(slice: &mut Slice, facts: &[Fact]) {
+/// Adds records as those of one block, which is encoded and decoded again. Answers whether it stores the
+/// sections of its requests and these were used.
+fn add_block(slice: &mut Slice, facts: &[Fact], by_sections: bool) -> bool {
     let mut builder = BlockBuilder::new();
     let urls: Vec<String> = (0..5).map(|section| format!("/{section}/x?y")).collect();
     for fact in facts {
@@ -126,7 +127,15 @@ fn add_block(slice: &mut Slice, facts: &[Fact]) {
     let (front, body) = (stored.spine(decompressor).unwrap(), stored.body(decompressor).unwrap());
     let spine = Spine::parse(&header, stored.request_ids().collect(), &front).unwrap();
     let heads = Heads::new(&spine, &body, true).unwrap();
-    slice.add_steps(spine.request_ids(), &spine.request_steps().unwrap(), Some(&heads));
+    let (ids, steps) = (spine.request_ids(), spine.request_steps().unwrap());
+    match spine.url_sections().unwrap().filter(|_| by_sections) {
+        Some(sections) => slice.add_steps(ids, &steps, Some(sections), None),
+        None => {
+            slice.add_steps(ids, &steps, None, Some(&heads));
+            return false;
+        }
+    }
+    true
 }
 
 fn options(variant: u8) -> Options {
@@ -156,7 +165,9 @@ fn run(facts: &[Fact], variant: u8, most: usize, random: &mut Rng) -> (Vec<Outpu
         let mut slice = pattern.fresh();
         let (one_by_one, in_blocks) = part.split_at(random.usize(..=part.len()));
         one_by_one.iter().for_each(|fact| slice.add(leg(fact)));
-        in_blocks.chunks(random.usize(1..50)).for_each(|block| add_block(&mut slice, block));
+        for block in in_blocks.chunks(random.usize(1..50)) {
+            add_block(&mut slice, block, false);
+        }
         exchange.fold(slice, &mut monitor);
         outputs.extend(monitor.drain());
         rest = more;
@@ -180,6 +191,42 @@ fn what_is_said_does_not_depend_on_how_records_are_cut_into_slices() {
                 assert_eq!(place, None, "seed {seed}, variant {variant}, slices of {most}");
                 assert!(found == expected, "seed {seed}, variant {variant}, slices of {most}");
             }
+        }
+    }
+}
+
+/// Where nothing but sections is counted of what requests ask for, blocks need not say more; with lists
+/// of statuses and without, with an alert for each section and without.
+#[test]
+fn sections_that_blocks_store_are_counted_as_those_of_urls() {
+    for seed in 0..40 {
+        let mut random = Rng::with_seed(2_000 + seed);
+        let facts = facts(&mut random, 900);
+        for variant in 0..3 {
+            let lists = Lists { count: 5, urls: false, clients: false, statuses: seed % 2 == 0 };
+            let options = || Options { lists, ..options(variant) };
+            let len = random.usize(200..400);
+            let mut used = 0;
+            let mut said = |by_sections| {
+                let mut monitor = Monitor::new(options());
+                let source = monitor.open("store");
+                let mut exchange = Exchange::new(source, ExchangeOptions::default());
+                let needs = Exchange::needs(&monitor);
+                assert!(needs.targets && !needs.urls && !needs.clients);
+                for blocks in facts.chunks(3 * len) {
+                    let mut slice = exchange.slice(&monitor);
+                    for block in blocks.chunks(len) {
+                        used += u8::from(add_block(&mut slice, block, by_sections));
+                    }
+                    exchange.fold(slice, &mut monitor);
+                }
+                exchange.finish(&mut monitor);
+                monitor.end();
+                (monitor.drain().collect::<Vec<_>>(), monitor.report().clone())
+            };
+            let (by_urls, by_sections) = (said(false), said(true));
+            assert!(by_urls == by_sections, "seed {seed}, variant {variant}");
+            assert!(used > 0, "seed {seed}: blocks store sections");
         }
     }
 }

@@ -15,6 +15,7 @@
 //! httpVersion   http           REQUEST                    record
 //! method                       REQUEST                    spine, unless it is a rare one
 //! url                          REQUEST                    record
+//! section                      REQUEST                    spine of most blocks with many of them; record
 //! statusCode    status         RESPONSE                   spine
 //! bytes         size           RESPONSE, _FINISHED        spine
 //! durationMs    duration ms    RESPONSE, _FINISHED        spine
@@ -26,6 +27,9 @@
 //! exitCode      exit           WORKER_EXITED              record
 //! signal                       WORKER_EXITED              record
 //! ```
+//!
+//! A section is the first part of the url's path, by which `logq monitor` counts; JSON output does not have
+//! it.
 //!
 //! "Spine" means that the value is known without touching the body of a block, which is most of its
 //! bytes; see [`FieldPath::spine_value`].
@@ -40,7 +44,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use logq_format::{
-    ErrorInfo, ErrorKind, Event, Level, Origin, Record, RecordType, SpineRow, TypeSet, json,
+    DecodeError, ErrorInfo, ErrorKind, Event, Level, Origin, Record, RecordType, Spine, SpineRow,
+    TypeSet, json, url_section,
 };
 
 use crate::expression::ExpressionError;
@@ -101,6 +106,7 @@ pub(crate) enum Root {
     HttpVersion,
     Method,
     Url,
+    Section,
     Status,
     Bytes,
     Duration,
@@ -133,7 +139,7 @@ pub(crate) enum Place {
     Spine,
     /// In the spine, and every record of the type has it.
     SpineAlways,
-    /// In the spine or, if it is rare, in the body; every record of the type has it.
+    /// In the spine of most blocks, else in the body; every record of the type has it.
     SpineOrBody,
     /// In the body, if the record has it.
     Body,
@@ -151,7 +157,7 @@ impl FieldPath {
         path::parse(text)
     }
 
-    /// Every field as a whole, in the order of the JSON output.
+    /// Every field of the JSON output as a whole, in its order.
     pub fn all() -> impl Iterator<Item = Self> {
         path::roots().map(|root| Self { root, steps: Vec::new() })
     }
@@ -196,6 +202,9 @@ impl FieldPath {
                 Some(FieldValue::text(request.method.as_str()))
             }
             (Root::Url, Event::Request(request)) => Some(FieldValue::text(request.url)),
+            (Root::Section, Event::Request(request)) => {
+                Some(FieldValue::text(url_section(request.method.as_str(), request.url)))
+            }
             (Root::Status, Event::Response(response)) => Some(FieldValue::integer(response.status)),
             (Root::Bytes, event) => measures(event).0.map(FieldValue::integer),
             (Root::Duration, event) => measures(event).1.map(FieldValue::Micros),
@@ -261,12 +270,8 @@ impl FieldPath {
     }
 
     /// What the spine tells of the field. Costs a look at a column.
-    pub fn spine_value(
-        &self,
-        row: &SpineRow<'_, '_>,
-        origin: Origin,
-    ) -> Known<FieldValue<'static>> {
-        let some = |value: Option<FieldValue<'static>>| value.map_or(Known::Missing, Known::Value);
+    pub fn spine_value<'s>(&self, row: &SpineRow<'s, '_>, origin: Origin) -> Known<FieldValue<'s>> {
+        let some = |value: Option<FieldValue<'s>>| value.map_or(Known::Missing, Known::Value);
         match (self.place(row.record_type()), self.root) {
             (Place::Nowhere, _) => Known::Missing,
             (_, Root::Timestamp) => Known::Value(FieldValue::Time(row.time())),
@@ -282,6 +287,10 @@ impl FieldPath {
             (_, Root::Event) => some(row.event_name().map(FieldValue::text)),
             (_, Root::Method) => match row.method() {
                 Some(method) => Known::Value(FieldValue::text(method.as_str())),
+                None => Known::Present,
+            },
+            (_, Root::Section) => match row.url_section() {
+                Some(section) => Known::Value(FieldValue::text(section)),
                 None => Known::Present,
             },
             (_, Root::Error) if !row.has_error() => Known::Missing,
@@ -319,6 +328,25 @@ impl FieldPath {
         })
     }
 
+    /// The same of the records of one block, of which the spine may tell more than of others.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the column in question is damaged.
+    pub fn is_in_this_spine(&self, spine: &Spine<'_>, types: TypeSet) -> Result<bool, DecodeError> {
+        Ok(match self.root {
+            _ if self.is_in_spine(types) => true,
+            Root::Section => spine.url_sections()?.is_some(),
+            Root::Method => spine.has_all_methods(),
+            _ => false,
+        })
+    }
+
+    /// Whether the spines of some blocks tell the value in every record of these types.
+    pub fn may_be_in_spine(&self, types: TypeSet) -> bool {
+        self.is_in_spine(types) || matches!(self.root, Root::Section | Root::Method)
+    }
+
     /// The types whose records can have the field.
     pub fn types(&self) -> TypeSet {
         let has = |record_type: &RecordType| self.place(*record_type) != Place::Nowhere;
@@ -345,7 +373,7 @@ impl FieldPath {
             ) => Place::SpineAlways,
             (Root::Address, T::Request) => Place::Body,
             (Root::HttpVersion | Root::Url, T::Request) => Place::BodyAlways,
-            (Root::Method, T::Request) => Place::SpineOrBody,
+            (Root::Method | Root::Section, T::Request) => Place::SpineOrBody,
             (Root::Status, T::Response) => Place::SpineAlways,
             (Root::Bytes | Root::Duration, T::Response | T::ResponseFinished) => Place::Spine,
             (Root::Error, T::UncaughtException) if self.steps.is_empty() => Place::BodyAlways,

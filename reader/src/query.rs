@@ -42,6 +42,9 @@ pub struct Query<'q> {
     pub order: Order,
     /// The most records wanted: the first ones in that order.
     pub limit: Option<u64>,
+    /// Whether what blocks tell twice is compared, so that what contradicts itself is told as damage: for
+    /// those who want to know whether all is well.
+    pub thorough: bool,
     /// Ends the answer early where it has got to, once somebody sets it: nobody waits for it any more.
     pub stop: Option<&'q AtomicBool>,
 }

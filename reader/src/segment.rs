@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use logq_directory::Finished;
 use logq_format::{
     BLOCK_HEADER_LEN, BlockHeader, BlockKind, DecodeError, Dictionary, FILE_HEADER_LEN, FileHeader,
-    GapCause, Id, StoredBlock, SyncMarker, Timestamp, decode_dictionary, recover_marker,
-    segment_number,
+    FormatVersion, GapCause, Id, StoredBlock, SyncMarker, Timestamp, decode_dictionary,
+    recover_marker, segment_number,
 };
 
 use crate::hop::{Hop, Hopped, Stop, Until};
@@ -17,6 +17,9 @@ use crate::source::{Bytes, Fetch, FileSource};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
 const RECOVERY_BYTES: u64 = 1 << 20;
+
+/// The version of the format that began to store sections of requests in spines.
+const SECTIONS_SINCE: FormatVersion = FormatVersion { major: 1, minor: 1 };
 
 /// One segment of a snapshot.
 #[derive(Debug)]
@@ -111,6 +114,12 @@ impl Segment {
         let (source, len_before) = (Held::File(source), Some(len_before));
         let (head, extent) = (OnceLock::new(), OnceLock::new());
         Self { path, store, source, len_before, head, extent, told, is_selection: false }
+    }
+
+    /// Whether its blocks store the sections of requests where that pays.
+    pub(crate) fn stores_sections(&self) -> bool {
+        let header = self.head().ok().and_then(|head| head.header.as_ref().ok());
+        header.is_some_and(|header| header.version >= SECTIONS_SINCE)
     }
 
     /// What is known of it, if nobody appends to it any more. May cost a look at its header.

@@ -174,6 +174,9 @@ impl<'d> Shelf<'d, '_, '_> {
             }
         };
         let block = Block::of_types(spine, raw, types)?;
+        if self.decoder.wanted.is_thorough() && types.contains(RecordType::Request) {
+            block.check_url_sections()?;
+        }
         Ok(Some(Decoded { origin: front.header.origin, block }))
     }
 }

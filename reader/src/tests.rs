@@ -9,6 +9,7 @@ mod expression;
 mod follow;
 mod groups;
 mod pruning;
+mod sections;
 mod sources;
 mod streams;
 mod told;

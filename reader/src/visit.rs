@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use logq_format::{
     DecodeError, Heads, Record, RecordType, RequestId, RequestStep, Spine, StoredBlock, Timestamp,
-    TypeSet,
+    TypeSet, UrlSections,
 };
 
 use crate::decoder::{Decoder, Depth, Failure, Findings, Front};
@@ -17,7 +17,9 @@ use crate::plan::{Plan, Slice};
 use crate::rows::{Blocks, Key, Row};
 use crate::run::{Sink, run};
 use crate::scale::VISIT_PACE;
+use crate::segment::Segment;
 use crate::select::{Receiver, Selection};
+use crate::source::Bytes;
 use crate::tally::in_portions;
 use crate::timeline::BlockRef;
 use crate::twins::twins;
@@ -34,6 +36,9 @@ pub(crate) const VISITED: TypeSet = TypeSet::EMPTY
 pub enum VisitDepth {
     /// What spines tell.
     Steps,
+    /// Also the sections of requests: of blocks that do not store them, their heads instead, without
+    /// addresses.
+    Sections,
     /// Also the heads of requests, without addresses.
     Targets,
     /// Also the heads of requests.
@@ -54,6 +59,7 @@ pub enum Glimpse<'r> {
 pub struct Steps<'r> {
     steps: &'r [RequestStep],
     ids: &'r [RequestId],
+    sections: Option<UrlSections<'r>>,
     heads: Option<&'r Heads<'r>>,
 }
 
@@ -66,6 +72,11 @@ impl<'r> Steps<'r> {
     /// The ids that [`RequestStep::request`] refers to.
     pub fn ids(&self) -> &'r [RequestId] {
         self.ids
+    }
+
+    /// The sections of its REQUESTs, if these are visited and the block stores them.
+    pub fn sections(&self) -> Option<UrlSections<'r>> {
+        self.sections
     }
 
     /// The heads of its REQUESTs, if these are visited and there are any.
@@ -154,10 +165,7 @@ impl Work<'_, '_, '_> {
         findings: &mut Findings,
     ) -> Result<(), ReadError> {
         let (decoder, slice) = (self.decoder, self.slice);
-        let part = match self.depth {
-            VisitDepth::Steps => Part::Front,
-            VisitDepth::Targets | VisitDepth::Heads => Part::Whole,
-        };
+        let part = self.part(portion);
         let loaded = decoder.load(slice, portion, part, workspace, findings);
         {
             let fronts = decoder.fronts(slice, &loaded, part, &[], workspace, findings)?;
@@ -190,20 +198,52 @@ impl Work<'_, '_, '_> {
         let steps = admitted_steps(&spine, &admitted)?;
         findings.statistics.records += steps.len() as u64;
         let has_heads = steps.iter().any(|step| step.record_type == RecordType::Request);
-        if self.depth == VisitDepth::Steps || !has_heads {
-            let ids = spine.request_ids();
-            see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: None }));
+        let sections = match self.depth {
+            VisitDepth::Sections if has_heads => spine.url_sections()?,
+            _ => None,
+        };
+        let ids = spine.request_ids();
+        let steps = Steps { steps: &steps, ids, sections, heads: None };
+        if self.depth == VisitDepth::Steps || !has_heads || sections.is_some() {
+            see(&Glimpse::Steps(steps));
             return Ok(());
         }
         workspace.turn_to(block.segment, decoder.segments, decoder.workspaces)?;
-        let stored = StoredBlock::new(front.header.clone(), front.bytes)?;
+        let whole = self.whole(block, front, findings)?;
+        let stored =
+            StoredBlock::new(front.header.clone(), whole.as_deref().unwrap_or(front.bytes))?;
         let raw = stored.body(&mut workspace.decompressor)?;
         findings.statistics.bodies_decoded += 1;
         findings.statistics.bytes_decoded += raw.len() as u64;
         let heads = Heads::new(&spine, &raw, self.depth == VisitDepth::Heads)?;
-        let ids = spine.request_ids();
-        see(&Glimpse::Steps(Steps { steps: &steps, ids, heads: Some(&heads) }));
+        see(&Glimpse::Steps(Steps { heads: Some(&heads), ..steps }));
         Ok(())
+    }
+
+    /// The part of blocks that is read at once: of those that should store sections, the front.
+    fn part(&self, portion: &[usize]) -> Part {
+        let stores_sections = |index: &usize| {
+            let block = self.slice.blocks.get(*index);
+            let segment = block.and_then(|b| self.decoder.segments.get(b.segment as usize));
+            segment.is_some_and(Segment::stores_sections)
+        };
+        match self.depth {
+            VisitDepth::Steps => Part::Front,
+            VisitDepth::Sections if portion.iter().all(stores_sections) => Part::Front,
+            VisitDepth::Sections | VisitDepth::Targets | VisitDepth::Heads => Part::Whole,
+        }
+    }
+
+    /// The whole block, unless it was read with its front.
+    fn whole(
+        &self,
+        block: &BlockRef,
+        front: &Front<'_>,
+        findings: &mut Findings,
+    ) -> Result<Option<Bytes<'_>>, Failure> {
+        let is_read = front.bytes.len() >= block.len as usize;
+        let whole = || self.decoder.whole(block, findings);
+        Ok((!is_read).then(whole).transpose()?)
     }
 }
 

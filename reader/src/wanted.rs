@@ -29,6 +29,7 @@ pub(crate) struct Wanted<'q> {
     expression: Option<&'q Expression>,
     body: Option<&'q BodyPredicate<'q>>,
     predicate: Option<&'q (dyn Fn(&Row<'_>) -> bool + Sync)>,
+    thorough: bool,
 }
 
 impl<'q> Wanted<'q> {
@@ -56,7 +57,13 @@ impl<'q> Wanted<'q> {
             expression: filter.expression,
             body: filter.body,
             predicate: filter.predicate,
+            thorough: query.thorough,
         }
+    }
+
+    /// Whether what blocks tell twice is compared.
+    pub(crate) fn is_thorough(&self) -> bool {
+        self.thorough
     }
 
     /// Whether a block may hold a wanted record, as far as its header tells; counts why not.

@@ -267,7 +267,8 @@ fn replay(
     let place = cursors.start();
     let depth = match needs {
         Needs { clients: true, .. } => VisitDepth::Heads,
-        Needs { targets: true, .. } => VisitDepth::Targets,
+        Needs { urls: true, .. } => VisitDepth::Targets,
+        Needs { targets: true, .. } => VisitDepth::Sections,
         Needs { .. } => VisitDepth::Steps,
     };
     let read = move || -> anyhow::Result<Report> {
@@ -292,7 +293,9 @@ fn replay(
 /// Adds what records tell.
 fn see(slice: &mut Slice, seen: &Glimpse<'_>, needs: Needs) {
     match seen {
-        Glimpse::Steps(steps) => slice.add_steps(steps.ids(), steps.all(), steps.heads()),
+        Glimpse::Steps(steps) => {
+            slice.add_steps(steps.ids(), steps.all(), steps.sections(), steps.heads());
+        }
         Glimpse::Record(record) => {
             let (id, told) = match &record.event {
                 Event::Request(request) => (request.request, Told::of_head(request, needs)),

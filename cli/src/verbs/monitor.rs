@@ -114,7 +114,8 @@ pub(crate) struct MonitorArguments {
     #[arg(long = "alert", value_name = "EXPR")]
     pub(crate) alerts: Vec<String>,
 
-    /// Do not count sections: a store is then read without its urls, which are the most of it
+    /// Do not count sections: a store of version 1.0 of the format is then read without its urls, which
+    /// are the most of it
     #[arg(long, conflicts_with_all = ["compat", "top"])]
     pub(crate) no_sections: bool,
 

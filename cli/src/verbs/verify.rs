@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<Exit> {
     let mut records = 0;
     // Handing every record out decodes every block down to its last field.
     let count = |rows: &logq_reader::Rows<'_>| rows.len() as u64;
-    let report = snapshot.scan(&Query::default(), count, |rows| {
+    let query = Query { thorough: true, ..Query::default() };
+    let report = snapshot.scan(&query, count, |rows| {
         records += rows;
         ControlFlow::Continue(())
     })?;

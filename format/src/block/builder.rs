@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::opaque;
 use super::requests::Requests;
 use super::size::Size;
+use super::url_sections;
 use crate::codec::Compressor;
 use crate::column::{IntColumn, TextColumn};
 use crate::cursor::zigzag;
@@ -416,6 +417,7 @@ impl BlockBuilder {
         self.finished_durations.encode(out);
         self.finished_sizes.encode(out);
         self.sequence_gaps.encode(out);
+        url_sections::encode(&self.methods, &self.other_methods, &self.urls, out);
     }
 
     fn encode_body(&self, out: &mut Vec<u8>) {

@@ -37,7 +37,7 @@ impl<'a> Spine<'a> {
     }
 }
 
-impl SpineRow<'_, '_> {
+impl<'s> SpineRow<'s, '_> {
     /// Its place among the records of the block.
     pub fn index(&self) -> usize {
         self.index
@@ -97,6 +97,12 @@ impl SpineRow<'_, '_> {
             Family::Request => self.spine.method(self.place),
             _ => None,
         }
+    }
+
+    /// The section that a REQUEST asked for, if its block stores that.
+    pub fn url_section(&self) -> Option<&'s str> {
+        let is_request = self.shape.family == Family::Request;
+        is_request.then(|| self.spine.url_section(self.place)).flatten()
     }
 
     /// The name of the lifecycle event, such as `WORKER_STARTED`, if it is one.

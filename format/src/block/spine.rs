@@ -3,6 +3,10 @@
 //!
 //! The mirror image of `BlockBuilder::encode_spine`.
 
+use std::cell::OnceCell;
+
+use super::steps::AnswerColumns;
+use super::url_sections::{Places, UrlSections};
 use crate::column::Ints;
 use crate::cursor::Cursor;
 use crate::error::DecodeError;
@@ -29,6 +33,10 @@ pub struct Spine<'a> {
     sequence_gaps: Ints<'a>,
     sequence: u64,
     sparse: bool,
+    /// What is behind the other columns: the sections of REQUESTs, unless the block leaves them out.
+    url_sections: &'a [u8],
+    /// The same, parsed when somebody asks.
+    url_section_places: OnceCell<Result<Option<Places>, DecodeError>>,
     counts: Counts,
 }
 
@@ -43,6 +51,33 @@ pub(crate) struct Counts {
 impl Counts {
     pub(crate) fn of(&self, family: Family) -> usize {
         self.families.get(family as usize).copied().unwrap_or(0)
+    }
+
+    /// Counts all records of a block.
+    ///
+    /// A query trusts the header's sets of levels and types, so nothing outside them may be in the
+    /// block. They may hold more: a later version adds the types of its own kinds of records.
+    fn of_all(header: &BlockHeader, shapes: &[u8]) -> Result<Self, DecodeError> {
+        let mut counts = Self::default();
+        let (mut levels, mut types) = (header.levels, header.types);
+        for (byte, count) in (0..=u8::MAX).zip(tally(shapes)).filter(|(_, count)| *count > 0) {
+            let Some(shape) = shape::shape(byte) else {
+                let undefined = shapes.iter().find(|byte| shape::shape(**byte).is_none());
+                let found = u64::from(undefined.copied().unwrap_or(byte));
+                return Err(DecodeError::Newer { what: "record shape", found });
+            };
+            if let Some(family) = counts.families.get_mut(shape.family as usize) {
+                *family += count;
+            }
+            counts.requests += if shape.has_request { count } else { 0 };
+            counts.errors += if shape.has_error { count } else { 0 };
+            (levels, types) = (levels.with(shape.level), types.with(shape.record_type));
+        }
+        if (levels, types) == (header.levels, header.types) {
+            return Ok(counts);
+        }
+        let found = summarize(shapes).map_or(0, |(_, types)| u64::from(types.bits()));
+        Err(DecodeError::Invalid { what: "set of levels and types", found })
     }
 
     fn add(&mut self, shape: Shape) -> Place {
@@ -95,11 +130,7 @@ impl<'a> Spine<'a> {
         let widths = cursor.u32("column widths")?;
         let width = |column: u32| (widths >> (4 * column) & 0x0F) as u8;
         let shapes = cursor.bytes("shapes", count)?;
-        check_masks(header, shapes)?;
-        let mut counts = Counts::default();
-        for shape in shapes.iter().filter_map(|byte| shape::shape(*byte)) {
-            counts.add(shape);
-        }
+        let counts = Counts::of_all(header, shapes)?;
 
         let responses = counts.of(Family::Response);
         let finished = counts.of(Family::Finished);
@@ -131,6 +162,8 @@ impl<'a> Spine<'a> {
             sequence_gaps,
             sequence: header.sequence,
             sparse: width(7) > 0,
+            url_sections: cursor.rest(),
+            url_section_places: OnceCell::new(),
             counts,
         })
     }
@@ -166,13 +199,7 @@ impl<'a> Spine<'a> {
 
     /// How many records there are of each level and type; costs one pass over one byte a record.
     pub fn tally(&self) -> impl Iterator<Item = (Level, RecordType, usize)> {
-        let mut counts = [0_usize; 256];
-        for byte in self.shapes {
-            if let Some(count) = counts.get_mut(usize::from(*byte)) {
-                *count += 1;
-            }
-        }
-        counts.into_iter().zip(&SHAPES).filter_map(|(count, shape)| {
+        tally(self.shapes).into_iter().zip(&SHAPES).filter_map(|(count, shape)| {
             shape.filter(|_| count > 0).map(|shape| (shape.level, shape.record_type, count))
         })
     }
@@ -191,6 +218,28 @@ impl<'a> Spine<'a> {
     /// The statuses of all responses, in order.
     pub fn statuses(&self) -> impl Iterator<Item = u16> + use<'a> {
         self.statuses.iter().map(status)
+    }
+
+    /// Whether no REQUEST has its method written out in the body.
+    pub fn has_all_methods(&self) -> bool {
+        !self.methods.contains(&0)
+    }
+
+    /// The sections of all REQUESTs, if the block stores them; else only their urls tell.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the column is cut off or holds what the format does not allow.
+    pub fn url_sections(&self) -> Result<Option<UrlSections<'_>>, DecodeError> {
+        let requests = self.counts.of(Family::Request);
+        let parse = || Places::parse(self.url_sections, requests);
+        let places = self.url_section_places.get_or_init(parse).as_ref().map_err(Clone::clone)?;
+        Ok(places.as_ref().map(|places| UrlSections::new(self.url_sections, places)))
+    }
+
+    /// The section of a REQUEST, if the block stores it.
+    pub(crate) fn url_section(&self, place: Place) -> Option<&str> {
+        self.url_sections().ok().flatten()?.name(place.family)
     }
 
     /// The distinct request ids, in the order in which the block first mentions them.
@@ -251,18 +300,22 @@ impl<'a> Spine<'a> {
         self.request_refs.to_vec()
     }
 
-    /// Status, bytes and duration of each RESPONSE.
-    pub(crate) fn responses(
-        &self,
-    ) -> impl Iterator<Item = (u16, Option<u64>, Option<u64>)> + use<> {
-        let statuses = self.statuses.to_vec().into_iter().map(status);
-        let measures = all_measures(self.response_sizes, self.response_durations);
-        statuses.zip(measures).map(|(status, (bytes, duration))| (status, bytes, duration))
+    /// The columns of the RESPONSEs.
+    pub(super) fn response_columns(&self) -> AnswerColumns {
+        AnswerColumns {
+            statuses: self.statuses.to_vec(),
+            sizes: self.response_sizes.to_vec(),
+            durations: self.response_durations.to_vec(),
+        }
     }
 
-    /// Bytes and duration of each RESPONSE_FINISHED.
-    pub(crate) fn finishes(&self) -> impl Iterator<Item = (Option<u64>, Option<u64>)> + use<> {
-        all_measures(self.finished_sizes, self.finished_durations)
+    /// The columns of the RESPONSE_FINISHEDs.
+    pub(super) fn finish_columns(&self) -> AnswerColumns {
+        AnswerColumns {
+            statuses: Vec::new(),
+            sizes: self.finished_sizes.to_vec(),
+            durations: self.finished_durations.to_vec(),
+        }
     }
 
     pub(crate) fn shape_byte(&self, index: usize) -> u8 {
@@ -305,15 +358,6 @@ fn measures(sizes: &Ints<'_>, durations: &Ints<'_>, place: Place) -> (Option<u64
     (sizes.get(index).checked_sub(1), durations.get(index).checked_sub(1))
 }
 
-/// The same for all records of a family.
-fn all_measures(
-    sizes: Ints<'_>,
-    durations: Ints<'_>,
-) -> impl Iterator<Item = (Option<u64>, Option<u64>)> + use<> {
-    let measures = sizes.to_vec().into_iter().zip(durations.to_vec());
-    measures.map(|(size, duration)| (size.checked_sub(1), duration.checked_sub(1)))
-}
-
 /// The width of the statuses: at most 2, as a status has 16 bits.
 fn status_width(width: u8) -> Result<u8, DecodeError> {
     if width <= 2 {
@@ -323,7 +367,8 @@ fn status_width(width: u8) -> Result<u8, DecodeError> {
     }
 }
 
-fn status(value: u64) -> u16 {
+#[inline]
+pub(super) fn status(value: u64) -> u16 {
     // `status_width` has seen to it that the value fits.
     u16::try_from(value).unwrap_or(u16::MAX)
 }
@@ -351,38 +396,33 @@ fn check_sequences(header: &BlockHeader, gaps: Ints<'_>) -> Result<(), DecodeErr
     }
 }
 
-/// A query trusts the header's sets of levels and types, so nothing outside them may be in the
-/// block. They may hold more: a later version adds the types of its own kinds of records.
-fn check_masks(header: &BlockHeader, shapes: &[u8]) -> Result<(), DecodeError> {
-    const WHAT: &str = "record shape";
-    let Some((levels, types)) = summarize(shapes) else {
-        let undefined = shapes.iter().find(|byte| shape::shape(**byte).is_none());
-        let found = u64::from(undefined.copied().unwrap_or(0));
-        return Err(DecodeError::Newer { what: WHAT, found });
-    };
-    if levels.union(header.levels) != header.levels || types.union(header.types) != header.types {
-        let found = u64::from(types.bits());
-        return Err(DecodeError::Invalid { what: "set of levels and types", found });
+/// How often each shape occurs.
+fn tally(shapes: &[u8]) -> [usize; 256] {
+    let mut counts = [0; 256];
+    for byte in shapes {
+        if let Some(count) = counts.get_mut(usize::from(*byte)) {
+            *count += 1;
+        }
     }
-    Ok(())
+    counts
 }
 
 /// A query trusts the header's times, so the records must fill exactly that span.
 fn times(header: &BlockHeader, deltas: Ints<'_>) -> Result<Vec<Timestamp>, DecodeError> {
     let span = header.max.micros_since(header.min);
+    if deltas.get(0) != 0 {
+        return Err(DecodeError::Invalid { what: "record time", found: deltas.get(0) });
+    }
     let mut elapsed = 0_u64;
     let mut times = Vec::with_capacity(header.records as usize);
-    for (index, delta) in deltas.to_vec().into_iter().enumerate() {
+    for delta in deltas.to_vec() {
         elapsed = elapsed.saturating_add(delta);
-        if elapsed > span || (index == 0 && delta != 0) {
-            return Err(DecodeError::Invalid { what: "record time", found: elapsed });
-        }
-        // Below the span, which fits 40 bits.
+        // What is beyond the span, which fits 40 bits, is refused below.
         times.push(header.min.saturating_add_micros(elapsed.cast_signed()));
     }
-    if elapsed == span {
-        Ok(times)
-    } else {
-        Err(DecodeError::Invalid { what: "span of the records", found: elapsed })
+    match elapsed {
+        sum if sum == span => Ok(times),
+        sum if sum > span => Err(DecodeError::Invalid { what: "record time", found: sum }),
+        sum => Err(DecodeError::Invalid { what: "span of the records", found: sum }),
     }
 }

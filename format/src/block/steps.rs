@@ -39,10 +39,12 @@ impl Spine<'_> {
     pub fn request_steps(&self) -> Result<Vec<RequestStep>, DecodeError> {
         const WHAT: &str = "request reference";
         let mut references = self.request_references().into_iter();
-        let (mut responses, mut finishes) = (self.responses(), self.finishes());
+        let (responses, finishes) = (self.response_columns(), self.finish_columns());
+        let (mut answered, mut finished) = (0, 0);
         let (mut heads, mut introduced) = (0, 0_u64);
         let mut steps = Vec::with_capacity(self.len());
-        for (index, (byte, time)) in self.shape_bytes().iter().zip(self.times()).enumerate() {
+        // Blocks have at most 2^18 records.
+        for ((byte, time), index) in self.shape_bytes().iter().zip(self.times()).zip(0_u32..) {
             // `parse` has refused undefined shapes.
             let Some(shape) = shape(*byte).filter(|shape| shape.has_request) else { continue };
             let reference = references.next().unwrap_or_default();
@@ -50,35 +52,61 @@ impl Spine<'_> {
                 .checked_sub(reference)
                 .ok_or(DecodeError::Invalid { what: WHAT, found: reference })?;
             introduced += u64::from(reference == 0);
-            let (status, bytes, duration_us) = match shape.family {
-                Family::Request => {
-                    heads += 1;
-                    (0, None, None)
-                }
-                Family::Response => responses.next().unwrap_or_default(),
-                Family::Finished => {
-                    let (bytes, duration_us) = finishes.next().unwrap_or_default();
-                    (0, bytes, duration_us)
-                }
-                _ => continue,
-            };
-            steps.push(RequestStep {
+            let mut step = RequestStep {
                 time: *time,
-                // Blocks have at most 2^18 records.
-                index: u32::try_from(index).unwrap_or(u32::MAX),
+                index,
                 request: u32::try_from(request).unwrap_or(u32::MAX),
-                head: if shape.family == Family::Request { heads - 1 } else { 0 },
+                head: 0,
                 level: shape.level,
                 record_type: shape.record_type,
-                status,
-                bytes,
-                duration_us,
-            });
+                status: 0,
+                bytes: None,
+                duration_us: None,
+            };
+            match shape.family {
+                Family::Request => {
+                    step.head = heads;
+                    heads += 1;
+                }
+                Family::Response => {
+                    step.status = responses.status(answered);
+                    (step.bytes, step.duration_us) = responses.measures(answered);
+                    answered += 1;
+                }
+                Family::Finished => {
+                    (step.bytes, step.duration_us) = finishes.measures(finished);
+                    finished += 1;
+                }
+                _ => continue,
+            }
+            steps.push(step);
         }
         if introduced == self.request_ids().len() as u64 {
             Ok(steps)
         } else {
             Err(DecodeError::Invalid { what: "number of request ids", found: introduced })
         }
+    }
+}
+
+/// The columns of responses, or of the ends of requests, one number after the other.
+pub(super) struct AnswerColumns {
+    /// Empty for the ends of requests.
+    pub(super) statuses: Vec<u64>,
+    pub(super) sizes: Vec<u64>,
+    pub(super) durations: Vec<u64>,
+}
+
+impl AnswerColumns {
+    #[inline]
+    fn status(&self, index: usize) -> u16 {
+        self.statuses.get(index).map_or(0, |status| super::spine::status(*status))
+    }
+
+    /// Bytes and duration. Numbers that may be absent are stored plus one.
+    #[inline]
+    fn measures(&self, index: usize) -> (Option<u64>, Option<u64>) {
+        let of = |column: &[u64]| column.get(index).and_then(|value| value.checked_sub(1));
+        (of(&self.sizes), of(&self.durations))
     }
 }

@@ -184,6 +184,52 @@ fn every_cut_of_a_section_is_found_and_bytes_behind_it_are_ignored() {
     assert_eq!(longer.decode(), Ok(records), "a later version may append columns");
 }
 
+/// A block of a hundred REQUESTs of four sections.
+fn of_sections() -> Parts {
+    let urls = ["/a/1", "/b?2", "http://h/c/3", "4"];
+    let records: Vec<_> =
+        (0..).zip(urls.iter().cycle().take(100)).map(|(n, url)| at(n, request(url))).collect();
+    Parts::of(&records)
+}
+
+#[test]
+fn sections_of_requests_are_told_without_the_body() {
+    let parts = of_sections();
+    let spine = Spine::parse(&parts.header, parts.ids.clone(), &parts.spine).unwrap();
+    let names: Vec<_> = spine.rows().unwrap().map(|row| row.url_section().unwrap()).collect();
+    assert_eq!(names, ["/a", "/b", "/c", "(bad request)"].repeat(25));
+    let block = Block::new(spine, &parts.body).unwrap();
+    assert_eq!(block.check_url_sections(), Ok(()));
+
+    let few = Parts::sample();
+    let spine = Spine::parse(&few.header, few.ids.clone(), &few.spine).unwrap();
+    assert!(spine.url_sections().unwrap().is_none());
+    assert!(spine.rows().unwrap().all(|row| row.url_section().is_none()));
+}
+
+/// What repeats the urls is no part of the records: who does not ask for it does not notice that it is
+/// wrong.
+#[test]
+fn sections_that_are_damaged_cost_no_record() {
+    let parts = of_sections();
+    let records = parts.decode();
+    let end = parts.spine.len();
+    let check = |change: fn(&mut Vec<u8>, usize), expected: &str| {
+        let mut damaged = parts.clone();
+        change(&mut damaged.spine, end);
+        assert_eq!(damaged.decode(), records, "{expected}");
+        let spine = Spine::parse(&damaged.header, parts.ids.clone(), &damaged.spine).unwrap();
+        let block = Block::new(spine, &damaged.body).unwrap();
+        let error = block.check_url_sections().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}, expected {expected}");
+    };
+    // The last four of a hundred two-bit references are in the last byte.
+    check(|spine, end| spine.truncate(end - 1), "sections of requests is cut off");
+    check(|spine, end| spine[end - 1] ^= 0xC0, "number 99 of the block, is not what its url tells");
+    check(|spine, end| spine[end - 26] = b'd', "is not what its url tells");
+    check(|spine, end| spine[end - 26] = b'/', "names of sections has the invalid value 3");
+}
+
 /// Behind a right checksum any bytes may be: a hostile writer computes checksums too.
 #[test]
 fn no_byte_of_a_section_makes_decoding_panic() {

@@ -1,15 +1,15 @@
 //! Segments of every released version, and the records in them, stay readable for ever.
 //!
-//! `golden/v1/NAME.logq` is a segment, `NAME.jsonl` its records in the order of the file,
-//! `NAME.gaps` what is damaged in it. They are written once, by running this test with
+//! In the folder of a version `NAME.logq` is a segment, `NAME.jsonl` its records in the order of the
+//! file, `NAME.gaps` what is damaged in it. They are written once, by running this test with
 //! `LOGQ_BLESS_GOLDEN=1` where a file is missing, and never again.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use logq_format::{Compressor, Dictionary, FormatVersion, LEVEL_DEFAULT, VERSION};
+use logq_format::{Compressor, Dictionary, FileHeader, FormatVersion, LEVEL_DEFAULT, VERSION};
 
-use crate::support::kinds::{of_a_worker, of_the_master, time};
+use crate::support::kinds::{of_a_worker, of_many_requests, of_the_master, time};
 use crate::support::reading::read;
 use crate::support::segment::{Segment, Writer};
 
@@ -81,26 +81,32 @@ fn damaged() -> Vec<u8> {
     bytes
 }
 
-/// Compares the golden files named `name` with what this version reads in them and in what it
-/// writes now; answers the number of gaps.
+/// Compares the golden files of this version named `name` with what is read in them and in what is
+/// written now; answers the number of gaps.
 fn check(name: &str, made_now: &[u8]) -> usize {
-    let bytes = golden_bytes(&format!("v1/{name}.logq"), made_now);
-    let (found, now) = (read(&bytes), read(made_now));
-    for (extension, found, now) in [
-        ("jsonl", found.lines.concat(), now.lines.concat()),
-        ("gaps", found.gap_lines().concat(), now.gap_lines().concat()),
-    ] {
-        let expected = golden_bytes(&format!("v1/{name}.{extension}"), found.as_bytes());
-        let expected = String::from_utf8(expected).unwrap();
-        assert_eq!(found, expected, "{name}.{extension}");
-        assert_eq!(now, expected, "{name}.{extension} of a segment written now");
+    let name = &format!("{}/{name}", folder());
+    let bytes = golden_bytes(&format!("{name}.logq"), made_now);
+    let gaps = check_reading(name, &bytes);
+    assert_eq!(check_reading(name, made_now), gaps, "{name} as it is written now");
+    gaps
+}
+
+/// Compares what is read in a segment with the golden files named `name`; answers the number of gaps.
+fn check_reading(name: &str, segment: &[u8]) -> usize {
+    let found = read(segment);
+    for (extension, found) in
+        [("jsonl", found.lines.concat()), ("gaps", found.gap_lines().concat())]
+    {
+        let expected = golden_bytes(&format!("{name}.{extension}"), found.as_bytes());
+        assert_eq!(found, String::from_utf8(expected).unwrap(), "{name}.{extension}");
     }
     found.gaps.len()
 }
 
-/// The bytes that raw sections become never change.
+/// The bytes that raw sections become never change within a version.
 fn check_bytes(name: &str, made_now: &[u8]) {
-    assert!(golden_bytes(&format!("v1/{name}.logq"), made_now) == made_now, "{name} has changed");
+    let golden = golden_bytes(&format!("{}/{name}.logq", folder()), made_now);
+    assert!(golden == made_now, "{name} has changed");
 }
 
 #[test]
@@ -134,8 +140,45 @@ fn damaged_segments_stay_readable_around_their_gaps() {
     assert_eq!(check("damaged", &bytes), 5);
 }
 
+/// Of the many requests, those of the second block have one section too many to store any.
+#[test]
+fn sections_of_many_requests_stay_readable() {
+    let mut segment = Segment::new(*b"sections", None);
+    let mut worker = Writer::new(0xDEAD_BEEF, Some(3));
+    segment.join(&worker, time(0));
+    for excess in [false, true] {
+        segment.data(&mut worker, &of_many_requests(excess), &mut Compressor::raw());
+    }
+    check_bytes("sections", &segment.bytes);
+    assert_eq!(check("sections", &segment.bytes), 0);
+    assert_eq!(read(&segment.bytes).with_sections, 1);
+}
+
 /// The version of the format that each folder is of.
-const RELEASED: [(FormatVersion, &str); 1] = [(FormatVersion { major: 1, minor: 0 }, "v1")];
+const RELEASED: [(FormatVersion, &str); 2] =
+    [(FormatVersion { major: 1, minor: 0 }, "v1"), (FormatVersion { major: 1, minor: 1 }, "v1.1")];
+
+/// The folder of this version.
+fn folder() -> &'static str {
+    RELEASED.last().map(|(_, folder)| *folder).unwrap()
+}
+
+#[test]
+fn segments_of_earlier_versions_stay_readable() {
+    let (_, earlier) = RELEASED.split_last().unwrap();
+    for (version, folder) in earlier {
+        let mut names: Vec<_> = fs::read_dir(golden(folder)).unwrap().map(Result::unwrap).collect();
+        names.retain(|entry| entry.path().extension().is_some_and(|it| it == "logq"));
+        assert!(names.len() >= 4, "{folder}");
+        for entry in names {
+            let bytes = fs::read(entry.path()).unwrap();
+            assert_eq!(FileHeader::decode(&bytes).unwrap().version, *version);
+            let name = entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
+            let gaps = check_reading(&format!("{folder}/{name}"), &bytes);
+            assert_eq!(gaps > 0, name == "damaged", "{folder}/{name}");
+        }
+    }
+}
 
 #[test]
 fn every_version_has_its_golden_folder() {

@@ -92,15 +92,23 @@ fn the_join_is_as_listed() {
     assert_eq!(Member::decode_join(&stored(&expected)), Ok(member));
 }
 
-fn records(url: &str) -> Vec<Record<'_>> {
-    let request: RequestId = "a1b2c3d4-e5f6-4708-890a-1b2c3d4e5f60".parse().unwrap();
-    let asked = Event::Request(Request {
-        request,
+fn request() -> RequestId {
+    "a1b2c3d4-e5f6-4708-890a-1b2c3d4e5f60".parse().unwrap()
+}
+
+fn asked(url: &str) -> Record<'_> {
+    let event = Event::Request(Request {
+        request: request(),
         ip: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))),
         http_version: HttpVersion::HTTP_11,
         method: Method::Get,
         url,
     });
+    Record { time: time(0), event }
+}
+
+fn records(url: &str) -> Vec<Record<'_>> {
+    let request = request();
     let answered = Event::Response(Response {
         request,
         status: 200,
@@ -112,7 +120,7 @@ fn records(url: &str) -> Vec<Record<'_>> {
     let data = Json::new(r#"{"n":12}"#).unwrap();
     let said = Event::Log { source: LogSource::Worker, level: Level::Warn, data };
     vec![
-        Record { time: time(0), event: asked },
+        asked(url),
         Record { time: time(1500), event: answered },
         Record { time: time(2500), event: said },
     ]
@@ -138,6 +146,16 @@ fn the_block_of_records_is_as_listed() {
     let block = Block::new(spine, &body).unwrap();
     let decoded: Vec<_> = block.records().map(Result::unwrap).collect();
     assert_eq!(format!("{decoded:?}"), format!("{records:?}"));
+}
+
+#[test]
+fn the_sections_of_requests_are_as_listed() {
+    let records: Vec<_> = ["/b?x", "/a"].repeat(32).into_iter().map(asked).collect();
+    let mut builder = BlockBuilder::new();
+    records.iter().for_each(|record| builder.push(record).unwrap());
+    let [spine, _] = builder.samples();
+    let expected = listing("sections of requests");
+    assert_bytes(&spine[spine.len() - expected.len()..], &expected);
 }
 
 #[test]

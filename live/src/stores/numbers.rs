@@ -5,7 +5,6 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
-use logq_monitor::Target;
 use logq_query::{Buckets, FieldPath, FieldValue, Width};
 use logq_reader::{Dimension, Group, Grouping, Groups, Query, Sketch};
 use serde_json::{Map, Value, json};
@@ -21,9 +20,6 @@ const GROUPS_MAX: usize = 10_000;
 const BUCKETS_MAX: usize = 10_000;
 const QUANTILES_MAX: usize = 20;
 const FIELDS_MAX: usize = 8;
-
-/// What is called the first part of an url.
-const SECTION: &str = "section";
 
 /// `/v1/stores/<name>/stats`: what the store holds.
 pub(super) fn stats(store: &Path, query: &str) -> Result<Value, Refusal> {
@@ -254,21 +250,8 @@ impl By {
 }
 
 fn dimension(name: &str) -> Result<(String, Dimension), Refusal> {
-    let field = |name| FieldPath::parse(name).map_err(|error| expression("by", &error));
-    if name.eq_ignore_ascii_case(SECTION) {
-        let field = field("url")?;
-        return Ok((SECTION.to_owned(), Dimension { field, reduce: Some(section) }));
-    }
-    let field = field(name)?;
+    let field = FieldPath::parse(name).map_err(|error| expression("by", &error))?;
     Ok((field.to_string(), field.into()))
-}
-
-/// The section of an url, as the monitor has it.
-fn section(value: FieldValue<'_>) -> FieldValue<'_> {
-    let FieldValue::Text(url) = &value else { return value };
-    let target = Target::of(b"", url.as_bytes());
-    let section = String::from_utf8_lossy(target.section(false)).into_owned();
-    FieldValue::Text(section.into())
 }
 
 /// Which quantiles are wanted, and of what.

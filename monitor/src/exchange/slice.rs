@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
-use logq_format::{Heads, RecordType, RequestId, RequestStep, Timestamp};
+use logq_format::{Heads, RecordType, RequestId, RequestStep, Timestamp, UrlSections};
 
 use super::{Leg, Needs, Told, second};
 use crate::hashing::KeyedHashing;
-use crate::hit::{Hit, NAME_BYTES_MAX, Target};
+use crate::hit::{Ending, Hit, NAME_BYTES_MAX, Target};
 use crate::tally::{Scheme, Tally};
 
 /// Some consecutive records, paired with one another where that is possible.
@@ -74,12 +74,17 @@ enum Near {
 /// The heads of the requests of a block, as far as they are needed.
 struct NeededHeads<'h> {
     heads: Option<&'h Heads<'h>>,
+    /// Where nothing else of targets is needed.
+    sections: Option<UrlSections<'h>>,
     needs: Needs,
 }
 
 impl<'h> NeededHeads<'h> {
     #[inline]
     fn target(&self, head: u32) -> Target<'h> {
+        if let Some(section) = self.sections.and_then(|sections| sections.name(head)) {
+            return Target::of_section(section.as_bytes());
+        }
         let heads = self.heads.filter(|_| self.needs.targets);
         let asked = heads.and_then(|heads| Some((heads.method(head).ok()?, heads.url(head).ok()?)));
         asked.map_or(Target::Unknown, |(method, url)| {
@@ -102,6 +107,77 @@ impl<'h> NeededHeads<'h> {
                 Told::Request { target: self.target(head), client }
             }
         }
+    }
+}
+
+/// What the hits of a block have in common that can be counted without their names at hand.
+struct Batch<'h> {
+    /// Whether that is all that is counted of them.
+    suffices: bool,
+    sections: Option<UrlSections<'h>>,
+    /// How often each section occurred in an interval, and in which second first.
+    counts: Vec<(u64, i64)>,
+    /// The seconds of that interval.
+    interval: Range<i64>,
+    /// Of requests, and of their answers.
+    seconds: [Seconds; 2],
+}
+
+impl<'h> Batch<'h> {
+    fn new(scheme: &Scheme, sections: Option<UrlSections<'h>>) -> Self {
+        let names = scheme.names;
+        let knows_sections = !names.sections || sections.is_some();
+        let suffices = knows_sections && !names.lists.urls && !names.lists.clients;
+        let sections = sections.filter(|_| names.sections);
+        let counts = sections.map_or(Vec::new(), |all| vec![(0, i64::MAX); all.names().len()]);
+        let seconds = [Seconds::default(); 2];
+        Self { suffices, sections, counts, interval: 0..0, seconds }
+    }
+
+    /// Counts the section of a hit in an interval; `tally` gets those of the interval before.
+    #[inline]
+    fn add(&mut self, head: u32, second: i64, scheme: &Scheme, tally: &mut Tally) {
+        let Some(sections) = self.sections else { return };
+        if !self.interval.contains(&second) {
+            self.pour(scheme, tally);
+            let start = second.div_euclid(scheme.interval_s) * scheme.interval_s;
+            self.interval = start..start.saturating_add(scheme.interval_s);
+        }
+        let place = sections.place(head);
+        if let Some((count, first)) = place.and_then(|place| self.counts.get_mut(place)) {
+            *count += 1;
+            *first = second.min(*first);
+        }
+    }
+
+    /// Hands over what was counted.
+    fn pour(&mut self, scheme: &Scheme, tally: &mut Tally) {
+        let Some(sections) = self.sections.filter(|_| !self.interval.is_empty()) else { return };
+        let tops = &mut tally.part(scheme.interval_s, self.interval.start).tops;
+        for (name, count) in sections.names().zip(&mut self.counts) {
+            if let (times @ 1.., first) = std::mem::replace(count, (0, i64::MAX)) {
+                tops.add_section(name.as_bytes(), times, first);
+            }
+        }
+    }
+}
+
+/// The seconds of times, most of which are that of the time before, which takes no division.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seconds {
+    second: i64,
+    start_us: i64,
+}
+
+impl Seconds {
+    #[inline]
+    fn of(&mut self, time: Timestamp) -> i64 {
+        let since_us = time.as_micros().wrapping_sub(self.start_us);
+        if !(0..1_000_000).contains(&since_us) {
+            self.second = second(time);
+            self.start_us = self.second.saturating_mul(1_000_000);
+        }
+        self.second
     }
 }
 
@@ -204,31 +280,38 @@ impl Slice {
         }
     }
 
-    /// Takes the steps of one block, whose requests are these; `heads` may be missing where
-    /// [`Needs`] asks for nothing of them.
+    /// Takes the steps of one block, whose requests are these. Of `sections` and `heads` one suffices
+    /// where [`Needs`] asks for nothing but sections, and both may be missing where it asks for nothing.
     pub fn add_steps(
         &mut self,
         ids: &[RequestId],
         steps: &[RequestStep],
+        sections: Option<UrlSections<'_>>,
         heads: Option<&Heads<'_>>,
     ) {
         let (Some(first), Some(last)) = (steps.first(), steps.last()) else { return };
         self.extend(first.time);
         self.extend(last.time);
-        let heads = NeededHeads { heads, needs: self.needs };
+        let needs = self.needs;
+        let sections = sections.filter(|_| needs.targets && !needs.urls);
+        let heads = NeededHeads { heads, sections, needs };
+        let mut batch = Batch::new(&self.scheme, sections);
         let mut near = vec![Near::Nothing; ids.len()];
         for step in steps {
             let number = step.request as usize;
             let (Some(near), Some(id)) = (near.get_mut(number), ids.get(number)) else { continue };
-            if !self.step_near(near, step, &heads) {
+            if !self.step_near(near, step, &heads, &mut batch) {
                 // It began in a block before, or more than once.
                 let before = std::mem::take(near);
                 self.part(*id, before, &heads);
                 self.add(Leg { time: step.time, id: *id, told: heads.told(step) });
             }
         }
+        batch.pour(&self.scheme, &mut self.tally);
         for (id, near) in ids.iter().zip(near) {
-            self.part(*id, near, &heads);
+            if !matches!(near, Near::Nothing | Near::Counted) {
+                self.part(*id, near, &heads);
+            }
         }
         if self.open.is_empty() {
             self.names.clear();
@@ -238,9 +321,14 @@ impl Slice {
     /// Takes the next record of a request of which all so far is in the same block, as it is with
     /// nearly all of them; answers whether it is so simple.
     #[inline]
-    fn step_near(&mut self, near: &mut Near, step: &RequestStep, heads: &NeededHeads<'_>) -> bool {
+    fn step_near(
+        &mut self,
+        near: &mut Near,
+        step: &RequestStep,
+        heads: &NeededHeads<'_>,
+        batch: &mut Batch<'_>,
+    ) -> bool {
         let time = step.time;
-        let mut text = [0; TEXT_BYTES];
         *near = match (step.record_type, *near) {
             (RecordType::Request, Near::Nothing | Near::Counted) => {
                 Near::Asked { time, head: step.head }
@@ -248,15 +336,7 @@ impl Slice {
             (RecordType::Response, Near::Asked { time: asked, head })
                 if time.micros_since(asked) <= self.open_us =>
             {
-                let hit = Hit {
-                    time: asked.min(time),
-                    target: heads.target(head),
-                    client: client_of(heads.ip(head), &mut text),
-                    status: step.status,
-                    bytes: step.bytes.unwrap_or_default(),
-                    latency_us: Some(step.duration_us.unwrap_or_else(|| time.micros_since(asked))),
-                };
-                let second = self.count(time, &hit);
+                let second = self.answer_near(asked, head, step, heads, batch);
                 if step.bytes.is_none() { Near::Answered { second } } else { Near::Counted }
             }
             (RecordType::ResponseFinished, Near::Answered { second }) => {
@@ -267,6 +347,36 @@ impl Slice {
             _ => return false,
         };
         true
+    }
+
+    /// Counts a request of the same block as its answer; answers the second it counts in.
+    #[inline]
+    fn answer_near(
+        &mut self,
+        asked: Timestamp,
+        head: u32,
+        answer: &RequestStep,
+        heads: &NeededHeads<'_>,
+        batch: &mut Batch<'_>,
+    ) -> i64 {
+        let time = asked.min(answer.time);
+        let ending = Ending {
+            status: answer.status,
+            bytes: answer.bytes.unwrap_or_default(),
+            latency_us: answer.duration_us.or_else(|| Some(answer.time.micros_since(asked))),
+        };
+        let [asked_in, answered_in] = &mut batch.seconds;
+        let (counted, answered) = (asked_in.of(time), answered_in.of(answer.time));
+        if batch.suffices && self.adds_up(counted, answered) {
+            let part = self.tally.add_ending(&self.scheme, counted, &ending);
+            part.tops.add_status(ending.status, counted, self.scheme.names);
+            batch.add(head, counted, &self.scheme, &mut self.tally);
+            return counted;
+        }
+        let Ending { status, bytes, latency_us } = ending;
+        let mut text = [0; TEXT_BYTES];
+        let (target, client) = (heads.target(head), client_of(heads.ip(head), &mut text));
+        self.count(answer.time, &Hit { time, target, client, status, bytes, latency_us })
     }
 
     /// Keeps what is known of a request beyond its block.
@@ -344,12 +454,18 @@ impl Slice {
     /// Counts a request that was answered at `time`; answers the second it counts in.
     fn count(&mut self, time: Timestamp, hit: &Hit<'_>) -> i64 {
         let counted = hit.second();
-        if counted >= second(time) - self.scheme.lateness_s && self.scheme.adds_up {
+        if self.adds_up(counted, second(time)) {
             self.tally.add(&self.scheme, hit);
         } else {
             self.rest.push((time, Rest::Hit(hit.detach())));
         }
         counted
+    }
+
+    /// Whether what was told in one second of a hit in another one can be added up here.
+    #[inline]
+    fn adds_up(&self, counted: i64, told: i64) -> bool {
+        counted >= told - self.scheme.lateness_s && self.scheme.adds_up
     }
 
     /// Whether it has no record.
@@ -361,7 +477,7 @@ impl Slice {
         if bytes == 0 {
             return;
         }
-        if counted >= second(time) - self.scheme.lateness_s && self.scheme.adds_up {
+        if self.adds_up(counted, second(time)) {
             self.tally.add_bytes(counted, bytes);
         } else {
             self.rest.push((time, Rest::Bytes(counted, bytes)));

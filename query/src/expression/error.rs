@@ -233,7 +233,7 @@ const EXAMPLES: &str = "status >= 500, level >= error and ms > 250ms, url ~ '^/a
 
 const FIELDS: &str =
     "timestamp, level, type, workerId, writer, seq, requestId, ipAddress, httpVersion,
-          method, url, statusCode, bytes, durationMs, error, data, event, exitCode, signal,
+          method, url, section, statusCode, bytes, durationMs, error, data, event, exitCode, signal,
           data.user.id, data.items[0], data.\"odd key\", error.text";
 
 impl fmt::Display for ExpressionError {

@@ -102,7 +102,7 @@ impl Kind {
             Root::HttpVersion => Self::Version,
             Root::Method | Root::Signal => Self::Name,
             Root::Event => Self::Event,
-            Root::Url => Self::Text,
+            Root::Url | Root::Section => Self::Text,
             Root::Error | Root::Data => Self::Json,
         }
     }

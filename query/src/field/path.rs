@@ -10,7 +10,7 @@ use crate::refusal::clip;
 const PATH_BYTES_MAX: usize = 4096;
 
 /// Every field with its full name and its short forms.
-const NAMES: [(Root, &[&str]); 19] = [
+const NAMES: [(Root, &[&str]); 20] = [
     (Root::Timestamp, &["timestamp", "time", "ts"]),
     (Root::Level, &["level"]),
     (Root::Type, &["type"]),
@@ -30,11 +30,12 @@ const NAMES: [(Root, &[&str]); 19] = [
     (Root::Event, &["event"]),
     (Root::ExitCode, &["exitCode", "exit"]),
     (Root::Signal, &["signal"]),
+    (Root::Section, &["section"]),
 ];
 
-/// Every field, in the order of the JSON output.
+/// Every field of the JSON output, in its order: all but those that others imply.
 pub(super) fn roots() -> impl Iterator<Item = Root> {
-    NAMES.iter().map(|(root, _)| *root)
+    NAMES.iter().map(|(root, _)| *root).filter(|root| *root != Root::Section)
 }
 
 /// The keys that an error of the JSON output has itself, and `text`, which is stack or value.

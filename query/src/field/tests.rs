@@ -58,6 +58,8 @@ fn typed_fields_are_printed_as_in_json() {
     check(&request, "writer", Some("9"));
     check(&request, "seq", Some("17"));
     check(&request, "request", Some("01010101-0101-0101-0101-010101010101"));
+    check(&request, "Section", Some("/a"));
+    check(&response(), "section", None);
     check(&request, "ip", Some("2001:db8::1"));
     check(&request, "http", Some("1.1"));
     check(&request, " method ", Some("PURGE"));
@@ -166,10 +168,12 @@ fn what_the_spine_tells_is_known_by_type() {
     {
         check(path, all, true);
     }
-    for path in ["worker", "method", "url", "ip", "error", "data.x", "exit"] {
+    for path in ["worker", "method", "url", "section", "ip", "error", "data.x", "exit"] {
         check(path, all, false);
+        let may = FieldPath::parse(path).unwrap().may_be_in_spine(all);
+        assert_eq!(may, ["method", "section"].contains(&path), "{path}");
     }
-    for path in ["worker", "method", "url", "data.x"] {
+    for path in ["worker", "method", "url", "section", "data.x"] {
         check(path, responses, true);
     }
     check("error", responses, false);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use logq_format::{Level, Origin, RecordType, SpineRow, Timestamp, TypeSet};
+use logq_format::{DecodeError, Level, Origin, RecordType, Spine, SpineRow, Timestamp, TypeSet};
 use logq_query::{FieldPath, FieldValue, Known};
 
 use super::groups::{Groups, Limits};
@@ -93,8 +93,35 @@ impl Grouping<'_> {
 
     /// Whether the group of every record of these types is known from its spine.
     pub(super) fn is_in_spine(&self, types: TypeSet) -> bool {
-        let mut fields = self.by.iter().map(|dimension| &dimension.field).chain(self.measure);
-        fields.all(|field| field.is_in_spine(types))
+        self.fields().all(|field| field.is_in_spine(types))
+    }
+
+    /// Whether it may be, in some blocks.
+    pub(super) fn may_be_in_spine(&self, types: TypeSet) -> bool {
+        self.fields().all(|field| field.may_be_in_spine(types))
+    }
+
+    /// Whether it is in this block.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a column that tells it is damaged.
+    pub(super) fn is_in_this_spine(
+        &self,
+        spine: &Spine<'_>,
+        types: TypeSet,
+    ) -> Result<bool, DecodeError> {
+        for field in self.fields() {
+            if !field.is_in_this_spine(spine, types)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The fields that tell the group and the number.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &FieldPath> {
+        self.by.iter().map(|dimension| &dimension.field).chain(self.measure)
     }
 }
 
@@ -141,7 +168,7 @@ impl Facts for RecordFacts<'_> {
     }
 }
 
-fn value(known: Known<FieldValue<'static>>) -> Option<FieldValue<'static>> {
+fn value<'v>(known: Known<FieldValue<'v>>) -> Option<FieldValue<'v>> {
     match known {
         Known::Value(value) => Some(value),
         Known::Missing | Known::Present | Known::Unknown => None,

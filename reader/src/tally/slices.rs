@@ -63,7 +63,7 @@ impl Work<'_, '_, '_> {
             let may_be_repeated = twins.get(index) != Some(&false) || block.is_shadow;
             if may_be_repeated
                 || decoder.wanted.needs_records(block)
-                || !self.grouping.is_in_spine(decoder.wanted.types_in(block))
+                || !self.grouping.may_be_in_spine(decoder.wanted.types_in(block))
             {
                 rows.push(index);
             } else if !self.add_by_header(block, &mut findings) {
@@ -71,8 +71,9 @@ impl Work<'_, '_, '_> {
             }
         }
         for portion in in_portions(slice, &spines) {
-            self.add_by_spines(portion, &mut findings)?;
+            self.add_by_spines(portion, &mut rows, &mut findings)?;
         }
+        rows.sort_unstable();
         if !rows.is_empty() {
             let selection = Selection { chosen: &rows, depth: Depth::Record, limit: usize::MAX };
             let mut by_rows = ByRows { classifier: &mut self.classifier, sink };
@@ -116,13 +117,9 @@ impl Work<'_, '_, '_> {
             .flat_map(|level| types().map(move |record_type| (level, record_type)))
             .map(|(level, record_type)| KindFacts { level, record_type, origin });
         let first = kinds.next()?;
-        let is_same = |facts: KindFacts| self.fields().all(|f| facts.value(f) == first.value(f));
+        let is_same =
+            |facts: KindFacts| self.grouping.fields().all(|f| facts.value(f) == first.value(f));
         kinds.all(is_same).then_some(first)
-    }
-
-    /// The fields that tell the group.
-    fn fields(&self) -> impl Iterator<Item = &FieldPath> {
-        self.grouping.by.iter().map(|dimension| &dimension.field).chain(self.grouping.measure)
     }
 
     /// The types of a block's records of which level and type do not tell the group.
@@ -130,17 +127,21 @@ impl Work<'_, '_, '_> {
         let is_open = |record_type: &RecordType| {
             let known =
                 |field: &FieldPath| field.kind_value(Level::Info, *record_type, origin(block));
-            self.fields().any(|field| matches!(known(field), Known::Present | Known::Unknown))
+            self.grouping
+                .fields()
+                .any(|field| matches!(known(field), Known::Present | Known::Unknown))
         };
         let wanted = self.decoder.wanted.types_in(block);
         let types = RecordType::ALL.into_iter().filter(|each| wanted.contains(*each));
         types.filter(is_open).fold(TypeSet::EMPTY, TypeSet::with)
     }
 
-    /// Counts the wanted records of these blocks by what their spines tell.
+    /// Counts the wanted records of these blocks by what their spines tell; adds those blocks to `rows` of
+    /// which the spines do not tell enough.
     fn add_by_spines(
         &mut self,
         chosen: &[usize],
+        rows: &mut Vec<usize>,
         findings: &mut Findings,
     ) -> Result<(), ReadError> {
         let (decoder, slice) = (self.decoder, self.slice);
@@ -151,11 +152,19 @@ impl Work<'_, '_, '_> {
                 decoder.fronts(slice, &loaded, Part::Front, &[], &mut workspace, findings)?;
             let spines = decoder.spines(slice, &fronts, findings);
             let times = decoder.timeline.times(slice.span);
-            for (block, spine) in slice.blocks.iter().zip(&spines) {
+            for (index, (block, spine)) in slice.blocks.iter().zip(&spines).enumerate() {
                 let Some(spine) = spine else { continue };
-                let added = decoder
-                    .admitted(block, spine, times)
-                    .and_then(|admitted| self.add_by_spine(block, spine, &admitted, findings));
+                let types = decoder.wanted.types_in(block);
+                let added = match self.grouping.is_in_this_spine(spine, types) {
+                    Ok(true) => decoder
+                        .admitted(block, spine, times)
+                        .and_then(|admitted| self.add_by_spine(block, spine, &admitted, findings)),
+                    Ok(false) => {
+                        rows.push(index);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                };
                 if let Err(error) = added {
                     findings.gaps.extend(decoder.content_gap(block, error));
                 }

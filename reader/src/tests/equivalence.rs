@@ -64,6 +64,7 @@ pub(super) fn query<'q>(rng: &mut Rng, records: &[NaiveRecord]) -> Query<'q> {
         after: None,
         order: if rng.bool() { Order::Ascending } else { Order::Descending },
         limit: rng.bool().then(|| rng.u64(0..20)),
+        thorough: false,
         stop: None,
     }
 }

@@ -74,6 +74,39 @@ fn requests() -> Vec<Event<'static>> {
     events
 }
 
+/// More requests than a few, of sections of all sorts, and perhaps of one that is too long to be stored.
+pub(crate) fn of_many_requests(excess: bool) -> Vec<Record<'static>> {
+    const LONG: &str = "/a-section-of-forty-nine-bytes-is-a-byte-too-long/";
+    let asked = [
+        ("GET", "/items/7?page=2"),
+        ("GET", "/caf\u{e9}/x"),
+        ("POST", "/items"),
+        ("GET", "//"),
+        ("GET", "/?q=/a/b"),
+        ("GET", "/#top"),
+        ("GET", "https://shop.example/cart/1"),
+        ("GET", "https://shop.example?q"),
+        ("CONNECT", "shop.example:443"),
+        ("connect", "/items"),
+        ("OPTIONS", "*"),
+        ("BREW", "/pot"),
+        ("", ""),
+        ("GET", "items/7"),
+    ];
+    let mut events: Vec<_> = (0..70)
+        .map(|n| {
+            let (method, url) = asked[usize::from(n) % asked.len()];
+            let (request, method) = (request_id(n), Method::new(method));
+            let http_version = HttpVersion::HTTP_11;
+            Event::Request(Request { request, ip: None, http_version, method, url })
+        })
+        .collect();
+    if let (true, Some(Event::Request(last))) = (excess, events.last_mut()) {
+        last.url = LONG;
+    }
+    in_a_row(if excess { 1_000_000 } else { 0 }, events)
+}
+
 fn responses(start_us: i64) -> Vec<Event<'static>> {
     let response = |n, status, error, expected, bytes, duration_us| {
         let request = request_id(n);

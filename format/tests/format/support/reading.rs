@@ -17,6 +17,8 @@ pub(crate) struct Reading {
     pub(crate) gaps: Vec<Gap>,
     /// Blocks of every kind that were intact, as their headers.
     pub(crate) headers: Vec<BlockHeader>,
+    /// How many blocks store the sections of their requests.
+    pub(crate) with_sections: usize,
 }
 
 impl Reading {
@@ -106,6 +108,8 @@ impl Reader<'_> {
         let body = stored.body(&mut self.decompressor)?;
         let spine = Spine::parse(stored.header(), stored.request_ids().collect(), &spine)?;
         let block = Block::new(spine, &body)?;
+        block.check_url_sections()?;
+        self.reading.with_sections += usize::from(block.spine().url_sections()?.is_some());
         let mut lines = Vec::new();
         for (record, sequence) in block.records().zip(block.spine().sequences()) {
             let record = record?;

@@ -4,14 +4,10 @@ use std::cmp::Ordering;
 
 use anyhow::{Context as _, bail};
 use logq_format::RecordType;
-use logq_monitor::Target;
 use logq_query::{FieldPath, FieldValue};
 use logq_reader::{Dimension, Sketch};
 
 use crate::output::split_names;
-
-/// What is called the first part of an url.
-const SECTION: &str = "section";
 
 /// More quantiles than anybody reads.
 const QUANTILES_MAX: usize = 20;
@@ -69,24 +65,8 @@ impl By {
 }
 
 fn dimension(name: &str) -> anyhow::Result<(String, Dimension)> {
-    if name.eq_ignore_ascii_case(SECTION) {
-        let field = FieldPath::parse("url")?;
-        return Ok((SECTION.to_owned(), Dimension { field, reduce: Some(section) }));
-    }
-    let field =
-        FieldPath::parse(name).map_err(|error| match logq_query::nearest(name, [SECTION]) {
-            Some(_) => anyhow::anyhow!("unknown field {name:?}, did you mean {SECTION}?"),
-            None => error.into(),
-        })?;
+    let field = FieldPath::parse(name)?;
     Ok((field.to_string(), field.into()))
-}
-
-/// The section of an url, as `logq monitor` has it.
-fn section(value: FieldValue<'_>) -> FieldValue<'_> {
-    let FieldValue::Text(url) = &value else { return value };
-    let target = Target::of(b"", url.as_bytes());
-    let section = String::from_utf8_lossy(target.section(false)).into_owned();
-    FieldValue::Text(section.into())
 }
 
 /// The place of a type among all of them.
@@ -213,14 +193,6 @@ mod tests {
         }
         let message = Quantiles::new("50", "url").unwrap_err().to_string();
         assert!(message.contains("url is no number"), "{message}");
-    }
-
-    #[test]
-    fn sections_are_the_first_parts_of_urls() {
-        let of = |url: &'static str| section(FieldValue::Text(url.into())).to_string();
-        assert_eq!(of("/api/user?id=1"), "/api");
-        assert_eq!(of("/cart?item=7"), "/cart");
-        assert_eq!(of("/"), "/");
     }
 
     #[test]

@@ -337,10 +337,11 @@ mod tests {
                 }
                 _ => Vec::new(),
             };
-            // In the tests of a verb, `verb.rs` and `verb_*.rs`, helpers add its name.
+            // In the tests of a verb, `verb.rs`, `verb_*.rs` and `verb/*.rs`, helpers add its name.
             let of = |verb: &&String| {
-                stem.strip_prefix(verb.as_str())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+                let rest = stem.strip_prefix(verb.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+                    || folder.ends_with(verb.as_str())
             };
             let usual = verbs.iter().find(of).cloned().unwrap_or_default();
             lines.iter().for_each(|line| words.extend(words_of(line, verbs, &usual)));

@@ -235,9 +235,14 @@ impl Segment {
         self.head().ok()?.header.as_ref().ok()?.dictionary
     }
 
-    /// Whether this is the dictionary that the segment's blocks need. May cost a look at its header.
-    pub(crate) fn has_dictionary(&self, id: u32) -> bool {
-        self.dictionary_id() == Some(id)
+    /// Whether this may be the dictionary that the segment's blocks need: of a segment whose header is
+    /// damaged it may be any. May cost a look at the header.
+    pub(crate) fn may_have_dictionary(&self, id: u32) -> bool {
+        match self.head().map(|head| &head.header) {
+            Ok(Ok(header)) => header.dictionary == Some(id),
+            Ok(Err(_)) => true,
+            Err(_) => false,
+        }
     }
 
     /// The dictionary that the segment's first block holds, if it does.

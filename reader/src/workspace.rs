@@ -77,9 +77,11 @@ pub(crate) fn find_dictionary(segments: &[Segment], segment: u32) -> Option<Dict
     let own = segments.get(segment as usize)?;
     own.read_dictionary().or_else(|| {
         let id = own.dictionary_id()?;
-        let is_same = |other: &&Segment| other.has_dictionary(id);
-        let same = segments.iter().filter(is_same).find_map(Segment::read_dictionary);
-        same.or_else(|| segments.iter().find_map(|other| other.read_kept_dictionary(id)))
+        let is_same = |other: &&Segment| other.may_have_dictionary(id);
+        let same = segments.iter().filter(is_same).filter_map(Segment::read_dictionary);
+        let mut same = same.filter(|dictionary| dictionary.id() == id);
+        same.next()
+            .or_else(|| segments.iter().find_map(|other| other.read_kept_dictionary(id)))
             .or_else(|| own.find_dictionary(id))
     })
 }

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use logq_format::{
     BLOCK_HEADER_LEN, Block, BlockFlags, BlockHeader, BlockKind, Claims, DecodeError, Decompressor,
-    Event, FILE_HEADER_LEN, FileHeader, Level, LevelSet, Origin, Record, RecordType, RequestId,
-    Spine, StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId, decode_dictionary,
-    json::write_line,
+    Dictionary, Event, FILE_HEADER_LEN, FileHeader, Level, LevelSet, Origin, Record, RecordType,
+    RequestId, Spine, StoredBlock, SyncMarker, Timestamp, TypeSet, WorkerId, WriterId,
+    decode_dictionary, json::write_line,
 };
 
 /// Everything that a store holds.
@@ -137,9 +137,11 @@ impl NaiveStore {
     pub fn read<B: AsRef<[u8]>>(segments: &[(u64, B)]) -> Self {
         let mut store = Self::default();
         let mut numbers = BTreeMap::new();
+        let dictionaries: Vec<_> =
+            segments.iter().flat_map(|(_, bytes)| dictionaries(bytes.as_ref())).collect();
         for (number, bytes) in segments {
             let mut segment = Segment::new(bytes.as_ref());
-            segment.read(&mut store);
+            segment.read(&dictionaries, &mut store);
             for sighting in &segment.sightings {
                 Numbers::note(&mut numbers, sighting);
             }
@@ -175,8 +177,32 @@ impl NaiveStore {
 /// If zstd cannot make a context.
 pub fn blocks(bytes: &[u8]) -> Vec<(u64, BlockHeader)> {
     let mut segment = Segment::new(bytes);
-    segment.read(&mut NaiveStore::default());
+    segment.read(&dictionaries(bytes), &mut NaiveStore::default());
     segment.blocks
+}
+
+/// All dictionaries in a segment, wherever they are.
+fn dictionaries(bytes: &[u8]) -> Vec<Dictionary> {
+    let Some((marker, _)) = head(bytes) else { return Vec::new() };
+    let suffixes = (0..bytes.len()).filter_map(|start| bytes.get(start..));
+    suffixes.filter_map(|rest| dictionary(rest, marker)).collect()
+}
+
+/// The marker of a segment, and the dictionary that its file header names.
+fn head(bytes: &[u8]) -> Option<(SyncMarker, Option<u32>)> {
+    match FileHeader::decode(bytes) {
+        Ok(header) => Some((header.marker, header.dictionary)),
+        // Another version or an unknown feature: nothing of the file is read.
+        Err(DecodeError::Newer { .. }) => None,
+        Err(_) => Some((logq_format::recover_marker(bytes)?, None)),
+    }
+}
+
+/// The dictionary in the block at the beginning of these bytes.
+fn dictionary(bytes: &[u8], marker: SyncMarker) -> Option<Dictionary> {
+    let block = StoredBlock::new(BlockHeader::decode(bytes, marker).ok()?, bytes).ok()?;
+    let is_dictionary = block.header().kind == BlockKind::Dictionary;
+    if is_dictionary { decode_dictionary(&block).ok() } else { None }
 }
 
 /// Sequence numbers of a writer that a block holds, or which one comes next.
@@ -228,34 +254,21 @@ impl<'a> Segment<'a> {
         Self { bytes, decompressor, blocks: Vec::new(), sightings: Vec::new(), gaps: Vec::new() }
     }
 
-    fn read(&mut self, store: &mut NaiveStore) {
+    fn read(&mut self, dictionaries: &[Dictionary], store: &mut NaiveStore) {
         let end = self.bytes.len();
-        let (marker, dictionary) = match FileHeader::decode(self.bytes) {
-            Ok(header) => (Some(header.marker), header.dictionary),
-            // Another version or an unknown feature: nothing of the file is read.
-            Err(DecodeError::Newer { .. }) => (None, None),
-            Err(_) => (logq_format::recover_marker(self.bytes), None),
-        };
+        let Some((marker, dictionary)) = head(self.bytes) else { return self.gap(0..end) };
+        self.set_dictionary(marker, dictionary, dictionaries);
         let start = if FileHeader::decode(self.bytes).is_ok() { FILE_HEADER_LEN } else { 0 };
-        match marker {
-            Some(marker) => {
-                self.set_dictionary(marker, dictionary);
-                self.walk(marker, start..end, store);
-            }
-            None => self.gap(0..end),
-        }
+        self.walk(marker, start..end, store);
     }
 
-    /// Uses the dictionary in the first block, if it is the one that the file header names.
-    fn set_dictionary(&mut self, marker: SyncMarker, id: Option<u32>) {
+    /// Uses the dictionary in the first block, if it is the one that the file header names, or else any
+    /// that is.
+    fn set_dictionary(&mut self, marker: SyncMarker, id: Option<u32>, all: &[Dictionary]) {
         let rest = self.bytes.get(FILE_HEADER_LEN..).unwrap_or_default();
-        let block = BlockHeader::decode(rest, marker)
-            .and_then(|header| StoredBlock::new(header, rest))
-            .ok()
-            .filter(|block| block.header().kind == BlockKind::Dictionary);
-        let dictionary = block.and_then(|block| decode_dictionary(&block).ok());
-        let named = dictionary.filter(|found| id.is_none_or(|id| id == found.id()));
-        if let Some(dictionary) = named {
+        let own = dictionary(rest, marker).filter(|own| id.is_none_or(|id| id == own.id()));
+        let other = || all.iter().find(|other| Some(other.id()) == id).cloned();
+        if let Some(dictionary) = own.or_else(other) {
             // A context that cannot be made leaves sections unreadable, which shows as gaps.
             let _ = self.decompressor.set_dictionary(Some(&dictionary));
         }

@@ -6,7 +6,9 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use logq_format::{Level, LevelSet, RecordType, Timestamp, TypeSet, WorkerId, WriterId, json};
+use logq_format::{
+    FileHeader, Level, LevelSet, RecordType, Timestamp, TypeSet, WorkerId, WriterId, json,
+};
 use logq_query::Expression;
 use logq_testkit::cluster::{Cluster, ClusterOptions};
 use logq_testkit::naive::{NaiveQuery, NaiveRecord, NaiveStore};
@@ -216,6 +218,15 @@ fn check_report(seed: u64, segments: &[(u64, Vec<u8>)], order: Order) {
     assert_eq!(report.statistics.records, found.len() as u64, "{context}");
     let missing: BTreeSet<_> = report.missing.iter().flat_map(numbers).collect();
     let mut expected = store.missing.clone();
+    // Retention may have deleted what was in front of the oldest segment; that it did not, the header of that
+    // one tells. Without it, nobody knows since when records of a writer should be there.
+    if segments.first().is_some_and(|(_, bytes)| FileHeader::decode(bytes).is_err()) {
+        let is_behind = |(writer, number): &(WriterId, u64)| {
+            let mut of_writer = store.records.iter().filter(|one| one.origin.writer == *writer);
+            of_writer.any(|one| one.sequence < *number)
+        };
+        expected.retain(is_behind);
+    }
     for gap in report.gaps.iter().chain(&report.unfinished) {
         if let (Some(origin), Some(sequences)) = (gap.origin, &gap.sequences) {
             expected.retain(|(w, number)| *w != origin.writer || !sequences.contains(number));
@@ -319,7 +330,7 @@ fn answers_about_whole_histories_are_those_of_the_model() {
 fn answers_about_damaged_histories_are_those_of_the_model() {
     // In 1866 a limit ends a descending scan behind rosters that lag behind their writers: what had
     // been written before was told to be missing.
-    for seed in (0..100).chain([1866]) {
+    for seed in longer(0..100).chain([1866]) {
         let options = ClusterOptions { seed, damages: 3, ..ClusterOptions::default() };
         let segments = Cluster::generate(&options).segments;
         check(seed, &segments, &in_memory(&segments), false);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use fastrand::Rng;
+use logq_format::FILE_HEADER_LEN;
 
 use super::segment::{Identity, SegmentFile};
 use crate::naive::NaiveRecord;
@@ -37,11 +38,16 @@ fn flip(bytes: &mut [u8], offset: usize, bit: u8) {
 /// The written records of which no copy can be read any more.
 pub(super) fn destroyed(files: &[SegmentFile], written: &[NaiveRecord]) -> BTreeSet<Identity> {
     let mut readable = BTreeSet::new();
+    // All have the same one. It serves a file of which it is known which one that needs.
+    let is_spare =
+        |file: &SegmentFile| !file.dictionary.is_empty() && file.is_intact(&file.dictionary);
+    let has_spare = files.iter().any(is_spare);
     for file in files {
         let intact = |range: &Range<usize>| file.is_intact(range);
+        let has_dictionary =
+            intact(&file.dictionary) || (has_spare && intact(&(0..FILE_HEADER_LEN)));
         for (range, identities) in &file.copies {
-            let whole =
-                intact(range) && (!file.needs_dictionary(range) || intact(&file.dictionary));
+            let whole = intact(range) && (!file.needs_dictionary(range) || has_dictionary);
             if whole {
                 readable.extend(identities.iter().copied());
             }

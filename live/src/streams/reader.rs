@@ -29,6 +29,14 @@ const BEHIND_LEN: u64 = 128 << 10;
 /// How often a reader that stands back looks whether there is more.
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How long readers wait before they stand back, for each reader of the stream, and at most: to go elsewhere
+/// costs the processors some time that a writer wants, and many a hurry is over sooner than all have gone.
+const PAUSE_EACH: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
+
+/// In so many parts, after each of which they look whether the hurry is over.
+const PAUSE_PARTS: u32 = 5;
+
 /// Where a reader is.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -124,12 +132,28 @@ impl Reader {
     async fn stands_back(&mut self, published: u64) -> bool {
         let left = published.saturating_sub(self.offset);
         let far = if self.behind.is_some() { left > 0 } else { left > BEHIND_LEN };
-        let stays = self.stream.hurries() || (far && Hurry::of_any());
+        let mut stays = self.stream.hurries() || (far && Hurry::of_any());
+        if stays && self.behind.is_none() {
+            stays = self.outlasted_by_hurry(far).await;
+        }
         if stays != self.behind.is_some() {
             self.behind = if stays { Reason::behind() } else { None };
             home::settled().await;
         }
         stays
+    }
+
+    /// Waits a while for the end of a hurry; answers whether it goes on.
+    async fn outlasted_by_hurry(&self, far: bool) -> bool {
+        let readers = u32::try_from(self.stream.reader_count()).unwrap_or(u32::MAX);
+        let pause = PAUSE_EACH.saturating_mul(readers).min(PAUSE_MAX);
+        for _ in 0..PAUSE_PARTS {
+            tokio::time::sleep(pause / PAUSE_PARTS).await;
+            if !(self.stream.hurries() || (far && Hurry::of_any())) {
+                return false;
+            }
+        }
+        true
     }
 
     fn took(&mut self, bytes: std::io::Result<Bytes>) -> Result<Piece, BodyError> {

@@ -138,11 +138,16 @@ ranges() {
     remove
 }
 
-reconnects() {
+# A stream whose writer says a line, and then nothing for so many seconds.
+write_slowly() {
     stream
-    (printf 'line\n'; sleep 40) | curl -s -T - -H 'Expect:' "http://$put$path" >/dev/null &
+    (printf 'line\n'; sleep "$1") | curl -s -T - -H 'Expect:' "http://$put$path" >/dev/null &
     servers="$servers $!"
     sleep 0.5
+}
+
+reconnects() {
+    write_slowly 40
     logq-live-bench reconnects $get "$path" --pid $serve
 }
 
@@ -174,10 +179,7 @@ encrypted() {
 }
 
 idle() {
-    stream
-    (printf 'line\n'; sleep 20) | curl -s -T - -H 'Expect:' "http://$put$path" >/dev/null &
-    servers="$servers $!"
-    sleep 0.5
+    write_slowly 20
     logq-live-bench idle $get "$path" --pid $serve
 }
 

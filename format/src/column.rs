@@ -92,23 +92,29 @@ impl<'a> Ints<'a> {
 
     /// All values in order, several times as fast as one by one: for those who want all of them.
     pub(crate) fn to_vec(self) -> Vec<u64> {
+        self.map(|value| value)
+    }
+
+    /// What all values become, in order; as fast.
+    #[inline]
+    pub(crate) fn map<T>(self, mut of: impl FnMut(u64) -> T) -> Vec<T> {
         match self.width {
-            0 => vec![0; self.count],
-            1 => self.bytes.iter().map(|byte| u64::from(*byte)).collect(),
+            0 => (0..self.count).map(|_| of(0)).collect(),
+            1 => self.bytes.iter().map(|byte| of(u64::from(*byte))).collect(),
             2 => {
                 let (values, _) = self.bytes.as_chunks::<2>();
-                values.iter().map(|value| u64::from(u16::from_le_bytes(*value))).collect()
+                values.iter().map(|value| of(u64::from(u16::from_le_bytes(*value)))).collect()
             }
             3 => {
                 let (values, _) = self.bytes.as_chunks::<3>();
                 let value = |[a, b, c]: &[u8; 3]| u64::from(u32::from_le_bytes([*a, *b, *c, 0]));
-                values.iter().map(value).collect()
+                values.iter().map(|bytes| of(value(bytes))).collect()
             }
             4 => {
                 let (values, _) = self.bytes.as_chunks::<4>();
-                values.iter().map(|value| u64::from(u32::from_le_bytes(*value))).collect()
+                values.iter().map(|value| of(u64::from(u32::from_le_bytes(*value)))).collect()
             }
-            width => self.bytes.chunks_exact(width).map(load).collect(),
+            width => self.bytes.chunks_exact(width).map(|bytes| of(load(bytes))).collect(),
         }
     }
 

@@ -77,7 +77,7 @@ pub use block::heads::Heads;
 pub use block::row::SpineRow;
 pub use block::spine::Spine;
 pub use block::staged::StagedRecords;
-pub use block::steps::RequestStep;
+pub use block::steps::{RequestStep, RequestSteps};
 pub use block::url_sections::UrlSections;
 pub use block::{Block, StoredBlock};
 pub use codec::{Codec, Compressor, Decompressor, Dictionary, LEVEL_DEFAULT};

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A hit counts in the second of its REQUEST, when its RESPONSE is there, which tells status, bytes
-//! and latency. A RESPONSE whose duration is not known took the time since the REQUEST; one without
+//! and latency. A RESPONSE whose duration is not known took the time since the REQUEST, unless both
+//! are at the same whole second: that comes out of a log that tells no more than seconds. One without
 //! REQUEST counts at its time less its duration and is an orphan. Bytes that only RESPONSE_FINISHED
 //! tells are added when it comes. A request that nobody has answered for ten minutes, or that is the
 //! oldest of too many, is given up as unanswered: it is no hit, and counts in the second in which it
@@ -16,6 +17,9 @@
 //! Time is the time of the records. So a request that took longer than the lateness is a late hit,
 //! and whether it is does not depend on how records are cut into slices.
 
+mod batch;
+mod block;
+mod heads;
 mod slice;
 
 use std::borrow::Cow;
@@ -31,6 +35,7 @@ use crate::monitor::Monitor;
 use crate::saved::{Name, SavedTarget};
 use crate::tally::Scheme;
 
+pub use self::block::BlockOfSteps;
 use self::slice::Rest;
 pub use self::slice::Slice;
 
@@ -97,7 +102,7 @@ impl<'a> Told<'a> {
             true => Target::of(head.method.as_str().as_bytes(), head.url.as_bytes()),
             false => Target::Unknown,
         };
-        Self::Request { target, client: slice::owned_client_of(head.ip.filter(|_| needs.clients)) }
+        Self::Request { target, client: heads::owned_client_of(head.ip.filter(|_| needs.clients)) }
     }
 }
 
@@ -157,6 +162,14 @@ enum SavedHalf {
 
 fn second(time: Timestamp) -> i64 {
     time.as_micros().div_euclid(1_000_000)
+}
+
+/// How long an answer took, if that is known: as measured, else since the request. Two times that are
+/// the same whole second come out of a log that tells no more than seconds, and no latencies.
+#[inline]
+fn latency_us(asked: Timestamp, answered: Timestamp, measured: Option<u64>) -> Option<u64> {
+    let is_whole_second = || asked == answered && asked.as_micros() % 1_000_000 == 0;
+    measured.or_else(|| (!is_whole_second()).then(|| answered.micros_since(asked)))
 }
 
 impl Exchange {
@@ -268,7 +281,7 @@ impl Exchange {
                 };
                 let latency_us = match is_orphan {
                     true => duration_us,
-                    false => Some(duration_us.unwrap_or_else(|| leg.time.micros_since(time))),
+                    false => latency_us(time, leg.time, duration_us),
                 };
                 let client = Cow::Owned(client.into_vec());
                 let bytes_now = bytes.unwrap_or_default();

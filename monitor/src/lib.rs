@@ -105,7 +105,9 @@ mod track;
 pub use self::alert::Change;
 pub use self::bucket::Counts;
 pub use self::clock::SourceId;
-pub use self::exchange::{Exchange, ExchangeOptions, Leg, Needs, OpenRequest, Slice, Told};
+pub use self::exchange::{
+    BlockOfSteps, Exchange, ExchangeOptions, Leg, Needs, OpenRequest, Slice, Told,
+};
 pub use self::hit::{Hit, NAME_BYTES_MAX, Target};
 pub use self::input::{Batch, Input, InputError, InputOptions, Task};
 pub use self::interval::{Summary, TopLists};

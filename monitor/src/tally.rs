@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::bucket::Bucket;
-use crate::hit::{Ending, Hit};
+use crate::hit::Hit;
 use crate::interval::Tops;
 use crate::options::{Align, Options};
 use crate::sketch::Sketch;
@@ -84,26 +84,21 @@ pub(crate) struct Part {
 impl Tally {
     /// Counts a hit that came in time.
     pub(crate) fn add(&mut self, scheme: &Scheme, hit: &Hit<'_>) {
-        let second = hit.second();
-        let part = self.add_ending(scheme, second, &hit.ending());
-        part.tops.add(hit, second, scheme.names);
-    }
-
-    /// Counts the numbers of a hit that came in time; answers where its names are to be counted.
-    #[inline]
-    pub(crate) fn add_ending(
-        &mut self,
-        scheme: &Scheme,
-        second: i64,
-        ending: &Ending,
-    ) -> &mut Part {
-        self.second(second).add_hit(ending, scheme.with_latency);
+        let (second, ending) = (hit.second(), hit.ending());
+        self.second(second).add_hit(&ending, scheme.with_latency);
         let part = self.part(scheme.interval_s, second);
         if let Some(latency_us) = ending.latency_us {
             part.latencies.add(latency_us);
         }
         part.last = part.last.max(Some(second));
-        part
+        part.tops.add(hit, second, scheme.names);
+    }
+
+    /// Counts hits of one second that came in time, but for what only their interval tells of them.
+    pub(crate) fn add_bucket(&mut self, scheme: &Scheme, second: i64, bucket: &Bucket) {
+        self.second(second).add(bucket);
+        let part = self.part(scheme.interval_s, second);
+        part.last = part.last.max(Some(second));
     }
 
     /// Counts bytes of a response whose hit is counted already.

@@ -128,14 +128,12 @@ fn add_block(slice: &mut Slice, facts: &[Fact], by_sections: bool) -> bool {
     let spine = Spine::parse(&header, stored.request_ids().collect(), &front).unwrap();
     let heads = Heads::new(&spine, &body, true).unwrap();
     let (ids, steps) = (spine.request_ids(), spine.request_steps().unwrap());
-    match spine.url_sections().unwrap().filter(|_| by_sections) {
-        Some(sections) => slice.add_steps(ids, &steps, Some(sections), None),
-        None => {
-            slice.add_steps(ids, &steps, None, Some(&heads));
-            return false;
-        }
-    }
-    true
+    let sections = spine.url_sections().unwrap().filter(|_| by_sections);
+    let heads = sections.is_none().then_some(&heads);
+    let mut block = slice.block(ids, sections, heads);
+    steps.for_each(|step| block.add(step));
+    block.end();
+    sections.is_some()
 }
 
 fn options(variant: u8) -> Options {
@@ -269,6 +267,49 @@ fn counts_are_those_of_a_plain_look_at_all_records() {
         assert_eq!((counts.errors(), report.late), (errors, late), "seed {seed}");
         assert_eq!(counts.bytes, u128::from(bytes), "seed {seed}");
     }
+}
+
+/// The store of an access log without durations has a request and its response at the same second; that
+/// is no latency of nothing.
+#[test]
+fn latencies_are_known_where_something_was_measured() {
+    let second = START_US.div_euclid(1_000_000) * 1_000_000;
+    let check = |asked: i64, took: i64, duration_us: Option<u64>, expected: u64| {
+        let response = Kind::Response { status: 200, bytes: Some(7), duration_us };
+        let facts = [(asked, 1, Kind::Request { section: 1 }), (asked + took, 1, response)];
+        for in_block in [false, true] {
+            for cut in [0, 1, 2] {
+                let mut monitor = Monitor::new(options(0));
+                let source = monitor.open("store");
+                let mut exchange = Exchange::new(source, ExchangeOptions::default());
+                let (one, other) = facts.split_at(cut);
+                for part in [one, other].into_iter().filter(|part| !part.is_empty()) {
+                    let mut slice = exchange.slice(&monitor);
+                    if in_block {
+                        add_block(&mut slice, part, false);
+                    } else {
+                        part.iter().for_each(|fact| slice.add(leg(fact)));
+                    }
+                    exchange.fold(slice, &mut monitor);
+                }
+                exchange.finish(&mut monitor);
+                monitor.end();
+                let known = |output: Output| match output {
+                    Output::Summary(summary) => summary.latencies.total(),
+                    _ => 0,
+                };
+                let found: u64 = monitor.drain().map(known).sum();
+                assert_eq!(found, expected, "{asked} {took} {duration_us:?} {in_block} {cut}");
+            }
+        }
+    };
+    check(second, 0, None, 0);
+    check(second, 0, Some(0), 1);
+    check(second, 0, Some(1_500), 1);
+    check(second, 1_000_000, None, 1);
+    // Two times of a log of milliseconds.
+    check(second + 789_000, 0, None, 1);
+    check(second + 789_000, 4_000, None, 1);
 }
 
 #[test]

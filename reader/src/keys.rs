@@ -1,9 +1,10 @@
 //! The records of a slice in their order, as far as headers and spines tell whether they are wanted.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::ops::Range;
 
-use logq_format::{DecodeError, Level, RecordType, RequestId, Spine, TypeSet};
+use logq_format::{DecodeError, Level, RecordType, RequestId, RequestStep, Spine, TypeSet};
 use logq_query::{BlockFacts, Expression, Verdict};
 
 use crate::decoder::{Decoder, Findings};
@@ -79,6 +80,12 @@ pub(crate) struct Admitted<'a, 'q> {
     verdicts: Option<Vec<Verdict>>,
 }
 
+impl fmt::Debug for Admitted<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Admitted").field(&(self.first..self.end)).finish_non_exhaustive()
+    }
+}
+
 impl<'a, 'q> Admitted<'a, 'q> {
     /// The records of a block that the `times`, in microseconds, and the query do not rule out.
     ///
@@ -130,11 +137,12 @@ impl<'a, 'q> Admitted<'a, 'q> {
             && self.wanted.takes_all_of(self.block, types)
     }
 
-    /// Whether the record at `index`, of this level and type, is among them.
-    pub(crate) fn admits(&self, index: usize, level: Level, record_type: RecordType) -> bool {
+    /// Whether a step of a request is among them.
+    pub(crate) fn has(&self, step: &RequestStep) -> bool {
+        let index = step.index as usize;
         (self.first..self.end).contains(&index)
             && (self.takes_all_kinds
-                || self.wanted.admits_kind(self.block.worker, level, record_type))
+                || self.wanted.admits_kind(self.block.worker, step.level, step.record_type))
             && self.is_requested(index)
             && self.verdict(index) != Verdict::Never
     }

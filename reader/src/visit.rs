@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use logq_format::{
-    DecodeError, Heads, Record, RecordType, RequestId, RequestStep, Spine, StoredBlock, Timestamp,
+    Heads, Record, RecordType, RequestId, RequestStep, RequestSteps, StoredBlock, Timestamp,
     TypeSet, UrlSections,
 };
 
@@ -57,16 +57,37 @@ pub enum Glimpse<'r> {
 /// Steps of the requests of one block.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'r> {
-    steps: &'r [RequestStep],
+    steps: &'r RequestSteps<'r>,
+    /// Which of them are seen, unless all are.
+    admitted: Option<&'r Admitted<'r, 'r>>,
     ids: &'r [RequestId],
     sections: Option<UrlSections<'r>>,
     heads: Option<&'r Heads<'r>>,
 }
 
 impl<'r> Steps<'r> {
-    /// The steps, in their order.
-    pub fn all(&self) -> &'r [RequestStep] {
-        self.steps
+    /// Calls `see` with the steps, in their order.
+    #[inline]
+    pub fn for_each(&self, mut see: impl FnMut(&RequestStep)) {
+        // One loop for both cases, so that what `see` does becomes a part of it.
+        self.steps.for_each(|step| {
+            if self.admitted.is_none_or(|admitted| admitted.has(step)) {
+                see(step);
+            }
+        });
+    }
+
+    /// How many there are, and how many of them are REQUESTs.
+    fn count(&self) -> (usize, usize) {
+        if self.admitted.is_none() {
+            return (self.steps.len(), self.steps.requests());
+        }
+        let (mut all, mut requests) = (0, 0);
+        self.for_each(|step| {
+            all += 1;
+            requests += usize::from(step.record_type == RecordType::Request);
+        });
+        (all, requests)
     }
 
     /// The ids that [`RequestStep::request`] refers to.
@@ -195,15 +216,18 @@ impl Work<'_, '_, '_> {
         let decoder = self.decoder;
         let spine = front.spine()?;
         let admitted = decoder.admitted(block, &spine, decoder.timeline.times(self.slice.span))?;
-        let steps = admitted_steps(&spine, &admitted)?;
-        findings.statistics.records += steps.len() as u64;
-        let has_heads = steps.iter().any(|step| step.record_type == RecordType::Request);
+        let steps = &spine.request_steps()?;
+        let admitted = (!admitted.is_all_of(&spine, VISITED)).then_some(&admitted);
+        let ids = spine.request_ids();
+        let steps = Steps { steps, admitted, ids, sections: None, heads: None };
+        let (count, requests) = steps.count();
+        findings.statistics.records += count as u64;
+        let has_heads = requests > 0;
         let sections = match self.depth {
             VisitDepth::Sections if has_heads => spine.url_sections()?,
             _ => None,
         };
-        let ids = spine.request_ids();
-        let steps = Steps { steps: &steps, ids, sections, heads: None };
+        let steps = Steps { sections, ..steps };
         if self.depth == VisitDepth::Steps || !has_heads || sections.is_some() {
             see(&Glimpse::Steps(steps));
             return Ok(());
@@ -245,17 +269,6 @@ impl Work<'_, '_, '_> {
         let whole = || self.decoder.whole(block, findings);
         Ok((!is_read).then(whole).transpose()?)
     }
-}
-
-fn admitted_steps(
-    spine: &Spine<'_>,
-    admitted: &Admitted<'_, '_>,
-) -> Result<Vec<RequestStep>, DecodeError> {
-    let mut steps = spine.request_steps()?;
-    if !admitted.is_all_of(spine, VISITED) {
-        steps.retain(|step| admitted.admits(step.index as usize, step.level, step.record_type));
-    }
-    Ok(steps)
 }
 
 /// Visits records one by one, in exact order, each once.

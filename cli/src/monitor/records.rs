@@ -294,7 +294,9 @@ fn replay(
 fn see(slice: &mut Slice, seen: &Glimpse<'_>, needs: Needs) {
     match seen {
         Glimpse::Steps(steps) => {
-            slice.add_steps(steps.ids(), steps.all(), steps.sections(), steps.heads());
+            let mut block = slice.block(steps.ids(), steps.sections(), steps.heads());
+            steps.for_each(|step| block.add(step));
+            block.end();
         }
         Glimpse::Record(record) => {
             let (id, told) = match &record.event {

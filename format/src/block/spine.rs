@@ -413,14 +413,15 @@ fn times(header: &BlockHeader, deltas: Ints<'_>) -> Result<Vec<Timestamp>, Decod
     if deltas.get(0) != 0 {
         return Err(DecodeError::Invalid { what: "record time", found: deltas.get(0) });
     }
-    let mut elapsed = 0_u64;
-    let mut times = Vec::with_capacity(header.records as usize);
-    for delta in deltas.to_vec() {
-        elapsed = elapsed.saturating_add(delta);
-        // What is beyond the span, which fits 40 bits, is refused below.
-        times.push(header.min.saturating_add_micros(elapsed.cast_signed()));
-    }
-    match elapsed {
+    let (start, mut elapsed, mut union) = (header.min.as_micros(), 0_u64, 0);
+    let times = deltas.map(|delta| {
+        union |= delta;
+        elapsed = elapsed.wrapping_add(delta);
+        Timestamp::from_micros(start.wrapping_add(elapsed.cast_signed()))
+    });
+    // The sum is at least as large as all bits of its parts. If these are within the span, which fits 40
+    // bits, it has not wrapped around, as a block has at most 2^18 records.
+    match elapsed.max(union) {
         sum if sum == span => Ok(times),
         sum if sum > span => Err(DecodeError::Invalid { what: "record time", found: sum }),
         sum => Err(DecodeError::Invalid { what: "span of the records", found: sum }),

@@ -30,27 +30,86 @@ pub struct RequestStep {
     pub duration_us: Option<u64>,
 }
 
+/// The steps of requests of a block, taken out of its columns as they are looked at.
+#[derive(Debug)]
+pub struct RequestSteps<'s> {
+    shapes: &'s [u8],
+    times: &'s [Timestamp],
+    references: Vec<u64>,
+    responses: AnswerColumns,
+    finishes: AnswerColumns,
+    requests: usize,
+    len: usize,
+}
+
 impl Spine<'_> {
     /// All steps of requests, in the order in which they were written.
     ///
     /// # Errors
     ///
     /// Fails where a reference leads before the first request or the ids are too few or too many.
-    pub fn request_steps(&self) -> Result<Vec<RequestStep>, DecodeError> {
-        const WHAT: &str = "request reference";
-        let mut references = self.request_references().into_iter();
-        let (responses, finishes) = (self.response_columns(), self.finish_columns());
+    pub fn request_steps(&self) -> Result<RequestSteps<'_>, DecodeError> {
+        let references = self.request_references();
+        check_references(&references, self.request_ids().len())?;
+        let families = [Family::Request, Family::Response, Family::Finished];
+        Ok(RequestSteps {
+            shapes: self.shape_bytes(),
+            times: self.times(),
+            references,
+            responses: self.response_columns(),
+            finishes: self.finish_columns(),
+            requests: self.counts().of(Family::Request),
+            len: families.into_iter().map(|family| self.counts().of(family)).sum(),
+        })
+    }
+}
+
+/// Each reference leads to a request that is introduced by then, and all of them are.
+fn check_references(references: &[u64], ids: usize) -> Result<(), DecodeError> {
+    let mut introduced = 0_u64;
+    let astray = references.iter().copied().find(|reference| {
+        let leads_astray = *reference > introduced;
+        introduced += u64::from(*reference == 0);
+        leads_astray
+    });
+    match astray {
+        Some(found) => Err(DecodeError::Invalid { what: "request reference", found }),
+        None if introduced == ids as u64 => Ok(()),
+        None => Err(DecodeError::Invalid { what: "number of request ids", found: introduced }),
+    }
+}
+
+impl RequestSteps<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many of them are REQUESTs.
+    pub fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Calls `see` with the steps, in the order in which they were written.
+    ///
+    /// Twice as fast as an iterator, which would hand each one on by copying it.
+    #[inline]
+    pub fn for_each(&self, mut see: impl FnMut(&RequestStep)) {
+        let mut references = self.references.iter();
         let (mut answered, mut finished) = (0, 0);
         let (mut heads, mut introduced) = (0, 0_u64);
-        let mut steps = Vec::with_capacity(self.len());
         // Blocks have at most 2^18 records.
-        for ((byte, time), index) in self.shape_bytes().iter().zip(self.times()).zip(0_u32..) {
-            // `parse` has refused undefined shapes.
+        for ((byte, time), index) in self.shapes.iter().zip(self.times).zip(0_u32..) {
+            // `Spine::parse` has refused undefined shapes.
             let Some(shape) = shape(*byte).filter(|shape| shape.has_request) else { continue };
-            let reference = references.next().unwrap_or_default();
-            let request = introduced
-                .checked_sub(reference)
-                .ok_or(DecodeError::Invalid { what: WHAT, found: reference })?;
+            let reference = references.next().copied().unwrap_or_default();
+            // `check_references` has seen to it that this is one of the block's.
+            let request = introduced.saturating_sub(reference);
             introduced += u64::from(reference == 0);
             let mut step = RequestStep {
                 time: *time,
@@ -69,27 +128,23 @@ impl Spine<'_> {
                     heads += 1;
                 }
                 Family::Response => {
-                    step.status = responses.status(answered);
-                    (step.bytes, step.duration_us) = responses.measures(answered);
+                    step.status = self.responses.status(answered);
+                    (step.bytes, step.duration_us) = self.responses.measures(answered);
                     answered += 1;
                 }
                 Family::Finished => {
-                    (step.bytes, step.duration_us) = finishes.measures(finished);
+                    (step.bytes, step.duration_us) = self.finishes.measures(finished);
                     finished += 1;
                 }
                 _ => continue,
             }
-            steps.push(step);
-        }
-        if introduced == self.request_ids().len() as u64 {
-            Ok(steps)
-        } else {
-            Err(DecodeError::Invalid { what: "number of request ids", found: introduced })
+            see(&step);
         }
     }
 }
 
 /// The columns of responses, or of the ends of requests, one number after the other.
+#[derive(Debug)]
 pub(super) struct AnswerColumns {
     /// Empty for the ends of requests.
     pub(super) statuses: Vec<u64>,

@@ -127,17 +127,19 @@ fn visited(snapshot: &Snapshot) -> (Vec<(Timestamp, String)>, Statistics) {
             }
         }
         Glimpse::Steps(steps) => {
-            for step in steps.all().iter().filter(|s| s.record_type == RecordType::Request) {
-                let section = match (steps.sections(), steps.heads()) {
-                    (Some(sections), None) => sections.name(step.head).unwrap(),
-                    (None, Some(heads)) => {
-                        let method = heads.method(step.head).unwrap();
-                        url_section(method.as_str(), heads.url(step.head).unwrap())
-                    }
-                    both => panic!("{both:?}"),
-                };
-                slice.push((step.time, section.to_owned()));
-            }
+            let section = |head| match (steps.sections(), steps.heads()) {
+                (Some(sections), None) => sections.name(head).unwrap().to_owned(),
+                (None, Some(heads)) => {
+                    let method = heads.method(head).unwrap();
+                    url_section(method.as_str(), heads.url(head).unwrap()).to_owned()
+                }
+                both => panic!("{both:?}"),
+            };
+            steps.for_each(|step| {
+                if step.record_type == RecordType::Request {
+                    slice.push((step.time, section(step.head)));
+                }
+            });
         }
     };
     let query = Query::default();

@@ -38,7 +38,9 @@ fn seen(glimpse: &Glimpse<'_>, with_heads: bool) -> Vec<Seen> {
             head,
         )
     };
-    steps.all().iter().map(shown).collect()
+    let mut all = Vec::new();
+    steps.for_each(|step| all.push(shown(step)));
+    all
 }
 
 fn expected(record: &Record<'_>, with_heads: bool) -> Seen {

@@ -141,7 +141,7 @@ pub use source::Source;
 pub use summary::{
     BlockCounts, ByteCounts, DictionarySummary, SegmentSummary, Summary, WriterSummary,
 };
-pub use tally::{Dimension, Field, Group, Grouping, Groups, Sketch, Tally, Value};
+pub use tally::{Field, Group, Grouping, Groups, Sketch, Tally, Value};
 pub use visit::{Glimpse, Steps, VisitDepth};
 
 #[cfg(test)]

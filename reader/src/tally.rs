@@ -31,7 +31,7 @@ mod late;
 mod sketch;
 mod slices;
 
-pub use self::grouping::{Dimension, Grouping};
+pub use self::grouping::Grouping;
 #[cfg(test)]
 pub(crate) use self::groups::Limits;
 pub use self::groups::{Group, Groups};

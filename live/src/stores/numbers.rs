@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Buckets, FieldPath, FieldValue, Width};
-use logq_reader::{Dimension, Group, Grouping, Groups, Query, Sketch};
+use logq_reader::{Group, Grouping, Groups, Query, Sketch};
 use serde_json::{Map, Value, json};
 
 use super::channel::Stop;
@@ -72,7 +72,7 @@ pub(super) fn aggregate(
     let question = Question::new(store, &parameters, zone)?;
     let query = Query { stop: Some(stop.flag()), ..question.query() };
     let measure = quantiles.as_ref().map(|quantiles| &quantiles.of);
-    let grouping = Grouping { by: &by.dimensions, measure, ..Grouping::default() };
+    let grouping = Grouping { by: &by.fields, measure, ..Grouping::default() };
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
     let told = Told { report: &report, range: question.range, finality: &question.finality };
     let listed = largest(&groups, top);
@@ -112,7 +112,7 @@ pub(super) fn histogram(
         return Ok(json!({ "step": null, "buckets": [], "trailer": told.trailer(records, None) }));
     };
     let grouping =
-        Grouping { by: &by.dimensions, edges: Some(stretches.edges()), ..Grouping::default() };
+        Grouping { by: &by.fields, edges: Some(stretches.edges()), ..Grouping::default() };
     let (groups, report) = question.snapshot.group(&query, &grouping)?;
     let told = Told { report: &report, range: question.range, finality: &question.finality };
     Ok(json!({
@@ -231,27 +231,23 @@ fn json(value: &FieldValue<'_>) -> Value {
 /// The fields whose values tell groups apart.
 struct By {
     names: Vec<String>,
-    dimensions: Vec<Dimension>,
+    fields: Vec<FieldPath>,
 }
 
 impl By {
     fn new(parameters: &Parameters) -> Result<Self, Refusal> {
-        let mut by = Self { names: Vec::new(), dimensions: Vec::new() };
+        let mut by = Self { names: Vec::new(), fields: Vec::new() };
         for word in parameters.words("by") {
-            let (name, dimension) = dimension(word)?;
+            let field = FieldPath::parse(word).map_err(|error| expression("by", &error))?;
+            let name = field.to_string();
             if by.names.contains(&name) || by.names.len() == FIELDS_MAX {
                 return Err(Refusal::bad(format!("by: up to {FIELDS_MAX} different fields")));
             }
             by.names.push(name);
-            by.dimensions.push(dimension);
+            by.fields.push(field);
         }
         Ok(by)
     }
-}
-
-fn dimension(name: &str) -> Result<(String, Dimension), Refusal> {
-    let field = FieldPath::parse(name).map_err(|error| expression("by", &error))?;
-    Ok((field.to_string(), field.into()))
 }
 
 /// Which quantiles are wanted, and of what.

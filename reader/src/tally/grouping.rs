@@ -18,7 +18,7 @@ use crate::rows::Row;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Grouping<'g> {
     /// The fields whose values the records of a group have in common.
-    pub by: &'g [Dimension],
+    pub by: &'g [FieldPath],
     /// The stretches of time, each from one of these instants to the next: ascending, the last one
     /// being the end of the last stretch. Records before all of them count in the first stretch, those
     /// behind them in the last.
@@ -29,36 +29,10 @@ pub struct Grouping<'g> {
     pub exact: bool,
 }
 
-/// A field that tells groups apart, or something about it.
-#[derive(Clone, Debug)]
-pub struct Dimension {
-    /// The field.
-    pub field: FieldPath,
-    /// What becomes of a value before it is compared with others; `None` if nothing.
-    pub reduce: Option<for<'v> fn(FieldValue<'v>) -> FieldValue<'v>>,
-}
-
-impl From<FieldPath> for Dimension {
-    fn from(field: FieldPath) -> Self {
-        Self { field, reduce: None }
-    }
-}
-
-impl Dimension {
-    /// What a record has of it.
-    pub(super) fn value<'f>(&self, facts: &'f impl Facts) -> Option<FieldValue<'f>> {
-        let value = facts.value(&self.field);
-        match self.reduce {
-            Some(reduce) => value.map(reduce),
-            None => value,
-        }
-    }
-}
-
 impl Grouping<'_> {
     /// The types whose records can belong to a group.
     pub fn types(&self) -> TypeSet {
-        let by = self.by.iter().map(|dimension| dimension.field.types());
+        let by = self.by.iter().map(FieldPath::types);
         let by = by.reduce(TypeSet::union).unwrap_or(TypeSet::ALL);
         let measured = self.measure.map_or(TypeSet::ALL, FieldPath::types);
         TypeSet::from_bits(by.bits() & measured.bits())
@@ -73,9 +47,8 @@ impl Grouping<'_> {
     /// Whether there is a type whose records can have all the fields, among those of which records can
     /// match `query` at all.
     pub fn is_of_one_type(&self, query: &Query<'_>) -> bool {
-        let fields = self.by.iter().map(|dimension| &dimension.field).chain(self.measure);
         let possible = possible(&query.filter).bits();
-        let types = fields.fold(possible, |types, field| types & field.types().bits());
+        let types = self.fields().fold(possible, |types, field| types & field.types().bits());
         types != 0 || possible == 0
     }
 
@@ -84,9 +57,7 @@ impl Grouping<'_> {
         let is_status =
             |field: &FieldPath| FieldPath::parse("statusCode").is_ok_and(|status| status == *field);
         match self.by {
-            [Dimension { field, reduce: None }] => {
-                self.edges.is_none() && self.measure.is_none() && is_status(field)
-            }
+            [field] => self.edges.is_none() && self.measure.is_none() && is_status(field),
             _ => false,
         }
     }
@@ -121,7 +92,7 @@ impl Grouping<'_> {
 
     /// The fields that tell the group and the number.
     pub(super) fn fields(&self) -> impl Iterator<Item = &FieldPath> {
-        self.by.iter().map(|dimension| &dimension.field).chain(self.measure)
+        self.by.iter().chain(self.measure)
     }
 }
 
@@ -258,8 +229,8 @@ impl<'g> Classifier<'g> {
             self.key.extend_from_slice(&stretch.start.to_le_bytes());
         }
         let mut has_any = self.grouping.by.is_empty();
-        for dimension in self.grouping.by {
-            let value = dimension.value(facts);
+        for field in self.grouping.by {
+            let value = facts.value(field);
             has_any |= value.is_some();
             encode(value.as_ref(), &mut self.key);
         }

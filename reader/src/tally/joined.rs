@@ -23,7 +23,7 @@ use std::collections::{HashMap, VecDeque};
 use logq_format::{Level, LevelSet, Origin, RecordType, RequestId, Timestamp, TypeSet, WriterId};
 use logq_query::{BlockFacts, FieldPath, Verdict};
 
-use super::grouping::{Dimension, Facts, Grouping, RecordFacts, stretch_of};
+use super::grouping::{Facts, Grouping, RecordFacts, stretch_of};
 use super::groups::Groups;
 use super::key::encode;
 use crate::query::{Filter, Order, Query};
@@ -56,10 +56,10 @@ impl<'g> Joined<'g> {
     pub(crate) fn of(query: &Query<'_>, grouping: &'g Grouping<'g>) -> Option<Self> {
         let measured = grouping.measure.map_or(TypeSet::ALL, FieldPath::types);
         let candidates = both(possible(&query.filter), measured);
-        let having = |dimensions: &mut dyn Iterator<Item = &Dimension>| {
-            dimensions.map(|dimension| dimension.field.types()).fold(candidates, both)
+        let having = |fields: &mut dyn Iterator<Item = &FieldPath>| {
+            fields.map(FieldPath::types).fold(candidates, both)
         };
-        let (all, mut own) = (grouping.by.iter(), grouping.by.iter().filter(|d| !is_borrowed(d)));
+        let (all, mut own) = (grouping.by.iter(), grouping.by.iter().filter(|f| !is_borrowed(f)));
         if having(&mut all.clone()) != TypeSet::EMPTY || !all.clone().any(is_borrowed) {
             return None;
         }
@@ -182,10 +182,10 @@ impl<'g> Joined<'g> {
 
     /// The values that a REQUEST lends, or those of a record's own.
     fn values(&self, facts: &impl Facts, are_borrowed: bool) -> Values {
-        let fields = self.grouping.by.iter().filter(|d| is_borrowed(d) == are_borrowed);
-        let encoded = fields.map(|dimension| {
+        let fields = self.grouping.by.iter().filter(|field| is_borrowed(field) == are_borrowed);
+        let encoded = fields.map(|field| {
             let mut bytes = Vec::new();
-            encode(dimension.value(facts).as_ref(), &mut bytes);
+            encode(facts.value(field).as_ref(), &mut bytes);
             bytes.into()
         });
         encoded.collect()
@@ -209,8 +209,8 @@ fn number(facts: &impl Facts, field: &FieldPath) -> Option<f64> {
 }
 
 /// Whether only a REQUEST has the field.
-fn is_borrowed(dimension: &Dimension) -> bool {
-    dimension.field.types() == LENDER
+fn is_borrowed(field: &FieldPath) -> bool {
+    field.types() == LENDER
 }
 
 fn both(one: TypeSet, other: TypeSet) -> TypeSet {
@@ -407,7 +407,7 @@ mod tests {
     /// What is kept is bounded by age and by number, and what was given up lends nothing.
     #[test]
     fn requests_that_are_open_for_too_long_or_too_many_are_given_up() {
-        let by = [Dimension::from(FieldPath::parse("url").unwrap())];
+        let by = [FieldPath::parse("url").unwrap()];
         let duration = FieldPath::parse("durationMs").unwrap();
         let grouping = Grouping { by: &by, measure: Some(&duration), ..Grouping::default() };
         let joined = Joined::of(&Query::default(), &grouping).unwrap();
@@ -442,7 +442,7 @@ mod tests {
     /// A response counts once, with its own number or with the one that comes next and in time.
     #[test]
     fn responses_wait_for_their_numbers() {
-        let by = [Dimension::from(FieldPath::parse("statusCode").unwrap())];
+        let by = [FieldPath::parse("statusCode").unwrap()];
         let bytes = FieldPath::parse("bytes").unwrap();
         let grouping = Grouping { by: &by, measure: Some(&bytes), ..Grouping::default() };
         let joined = Joined::late(&Query::default(), &grouping).unwrap();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::cluster::{Troubles, cluster};
 use super::equivalence::{in_memory, query, select};
 use crate::tally::{Joined, Limits};
-use crate::{Dimension, Filter, Group, Grouping, Groups, Query, Row, Snapshot};
+use crate::{Filter, Group, Grouping, Groups, Query, Row, Snapshot};
 
 const FIELDS: [&str; 18] = [
     "level",
@@ -45,28 +45,16 @@ type Counted = BTreeMap<(Option<i64>, Vec<Option<String>>), (u64, Vec<f64>)>;
 
 /// A random grouping, with what it borrows.
 struct Asked {
-    by: Vec<Dimension>,
+    by: Vec<FieldPath>,
     edges: Option<Vec<Timestamp>>,
     measure: Option<FieldPath>,
     exact: bool,
 }
 
-/// The first letter of a text.
-fn initial(value: FieldValue<'_>) -> FieldValue<'_> {
-    match value {
-        FieldValue::Text(text) => FieldValue::Text(text.chars().take(1).collect::<String>().into()),
-        other => other,
-    }
-}
-
 impl Asked {
     fn random(rng: &mut Rng, records: &[NaiveRecord]) -> Self {
         let path = |name: &str| FieldPath::parse(name).unwrap();
-        let dimension = |rng: &mut Rng| {
-            let field = path(rng.choice(FIELDS).unwrap());
-            Dimension { field, reduce: (rng.u8(..4) == 0).then_some(initial) }
-        };
-        let by: Vec<_> = (0..rng.usize(..4)).map(|_| dimension(rng)).collect();
+        let by: Vec<_> = (0..rng.usize(..4)).map(|_| path(rng.choice(FIELDS).unwrap())).collect();
         let edges = rng.bool().then(|| {
             let first = records.iter().map(|record| record.time).min().unwrap_or_default();
             let last = records.iter().map(|record| record.time).max().unwrap_or_default();
@@ -153,7 +141,7 @@ impl Asked {
                 continue;
             }
             let has = |field: &FieldPath| field.types().contains(known.record_type);
-            let mut own = self.by.iter().map(|d| &d.field).chain(&self.measure);
+            let mut own = self.by.iter().chain(&self.measure);
             let counts = own.all(|field| LENT.contains(&field.to_string().as_str()) || has(field));
             if counts && wanted.iter().any(|other| std::ptr::eq(*other, *known)) {
                 let is_young =
@@ -188,16 +176,8 @@ impl Asked {
                 field.to_string().split('.').try_fold(&line, |value, key| value.get(key)).cloned()
             };
             let number = self.measure.as_ref().map(|field| found(field)?.as_f64());
-            let values: Vec<_> = self
-                .by
-                .iter()
-                .map(|dimension| match (found(&dimension.field)?, dimension.reduce) {
-                    (Value::String(text), Some(_)) if is_text(&dimension.field) => {
-                        Some(Value::from(text.chars().take(1).collect::<String>()).to_string())
-                    }
-                    (value, _) => Some(value.to_string()),
-                })
-                .collect();
+            let values = self.by.iter().map(|field| Some(found(field)?.to_string()));
+            let values: Vec<_> = values.collect();
             let is_in_a_group =
                 all_count || values.is_empty() || values.iter().any(Option::is_some);
             if !is_in_a_group || number == Some(None) {
@@ -218,12 +198,6 @@ impl Asked {
 
 fn line(known: &NaiveRecord) -> Value {
     serde_json::from_str(&known.line).unwrap()
-}
-
-/// Whether the values of a field are texts, and not printed like some.
-fn is_text(field: &FieldPath) -> bool {
-    let printed = ["level", "requestId", "timestamp"];
-    !printed.contains(&field.to_string().as_str())
 }
 
 /// Without the last digits: of milliseconds they depend on how one gets to them.
@@ -288,7 +262,7 @@ fn check(seed: u64, segments: &[(u64, Vec<u8>)]) {
             None => asked.count(all.iter().copied()),
         };
         let (groups, _) = snapshot.group(&query, &asked.grouping()).unwrap();
-        let by: Vec<_> = asked.by.iter().map(|d| d.field.to_string()).collect();
+        let by: Vec<_> = asked.by.iter().map(ToString::to_string).collect();
         let context = format!(
             "seed {seed}, round {round}, by {by:?}, edges {:?}, of {:?}, {query:?}",
             asked.edges.as_ref().map(Vec::len),
@@ -358,7 +332,7 @@ fn what_headers_and_spines_tell_is_not_decoded() {
     let snapshot = in_memory(&Cluster::generate(&options).segments);
     let path = |name: &str| FieldPath::parse(name).unwrap();
     let cost = |filter: Filter<'_>, by: &[&str], measure: Option<&str>| {
-        let by: Vec<Dimension> = by.iter().map(|name| path(name).into()).collect();
+        let by: Vec<_> = by.iter().map(|name| path(name)).collect();
         let measure = measure.map(path);
         let grouping = Grouping { by: &by, measure: measure.as_ref(), ..Grouping::default() };
         let query = Query { filter, ..Query::default() };
@@ -394,7 +368,7 @@ fn what_headers_and_spines_tell_is_not_decoded() {
 fn groups_beyond_the_limits_are_counted_together_and_the_others_exactly() {
     let segments = cluster(3, Troubles::default());
     let snapshot = in_memory(&segments);
-    let by = [Dimension::from(FieldPath::parse("seq").unwrap())];
+    let by = [FieldPath::parse("seq").unwrap()];
     for edges in [None, Some([0, 10, i64::MAX / 2].map(super::cluster::time))] {
         let edges = edges.as_ref().map(<[Timestamp; 3]>::as_slice);
         let grouping = Grouping { by: &by, edges, ..Grouping::default() };
@@ -421,7 +395,7 @@ fn groups_beyond_the_limits_are_counted_together_and_the_others_exactly() {
 fn a_group_beyond_the_limits_stays_beyond_them() {
     // A group that came late must not begin when there is room for its shorter key only: then its
     // count would be of a part of its records.
-    let by = [Dimension::from(FieldPath::parse("level").unwrap())];
+    let by = [FieldPath::parse("level").unwrap()];
     let grouping = Grouping { by: &by, ..Grouping::default() };
     let snapshot = in_memory(&cluster(11, Troubles::default()));
     let mut few = Groups::limited(&grouping, Limits { groups: 2, bytes: usize::MAX });
@@ -450,8 +424,8 @@ fn what_is_told_by_the_request_is_joined_to_what_is_told_later() {
     let check = |by: &[&str], measure: Option<&str>, expression: &str, last: &str| {
         let awaits = measure.is_some() && last == "RESPONSE";
         let path = |name: &str| FieldPath::parse(name).unwrap();
-        let dimensions = by.iter().map(|name| path(name).into()).collect();
-        let asked = Asked { by: dimensions, edges: None, measure: measure.map(path), exact: false };
+        let fields = by.iter().map(|name| path(name)).collect();
+        let asked = Asked { by: fields, edges: None, measure: measure.map(path), exact: false };
         let expression = parsed(expression);
         let filter = Filter { expression: Some(&expression), ..Filter::default() };
         let query = Query { filter, ..Query::default() };
@@ -497,12 +471,8 @@ fn a_request_before_the_range_lends_to_what_is_in_it() {
     let (store, snapshot) = (NaiveStore::read(&segments), in_memory(&segments));
     let every = select(&store, &Query::default());
     let path = |name: &str| FieldPath::parse(name).unwrap();
-    let asked = Asked {
-        by: vec![path("url").into(), path("status").into()],
-        edges: None,
-        measure: None,
-        exact: false,
-    };
+    let asked =
+        Asked { by: vec![path("url"), path("status")], edges: None, measure: None, exact: false };
     let mut lent = 0;
     for since in every.iter().step_by(11).map(|known| known.time) {
         let query = Query { since: Some(since), ..Query::default() };

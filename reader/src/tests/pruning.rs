@@ -11,7 +11,7 @@ use logq_testkit::question::Question;
 use super::cluster::{Troubles, cluster};
 use super::equivalence::{in_memory, lines, query};
 use super::expression::{expression, store};
-use crate::{Dimension, Field, Filter, Grouping, Order, Query, Report, Row, Rows, Snapshot};
+use crate::{Field, Filter, Grouping, Order, Query, Report, Row, Rows, Snapshot};
 
 fn line_of(row: &Row<'_>) -> Vec<u8> {
     let mut line = Vec::new();
@@ -173,10 +173,10 @@ fn blocks_that_were_considered_are_pruned_or_told_or_decoded_or_damaged() {
                 query.filter.body = Some(&body);
                 query.filter.predicate = Some(&has_pair);
             }
-            let by = [Dimension::from(FieldPath::parse("type").unwrap())];
+            let by = [FieldPath::parse("type").unwrap()];
             let grouping = Grouping { by: &by, ..Grouping::default() };
             // The numbers of some responses are told by their ends, for which all is read once more.
-            let by_status = [Dimension::from(FieldPath::parse("status").unwrap())];
+            let by_status = [FieldPath::parse("status").unwrap()];
             let bytes = FieldPath::parse("bytes").unwrap();
             let late = Grouping { by: &by_status, measure: Some(&bytes), ..Grouping::default() };
             let late = store.group(&query, &late).unwrap().1;

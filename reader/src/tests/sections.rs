@@ -16,7 +16,7 @@ use super::cluster::{SegmentBuilder, Writer, request, time};
 use super::equivalence::in_memory;
 use super::expression::expression;
 use crate::report::Statistics;
-use crate::{Dimension, Filter, Glimpse, Grouping, Query, Snapshot, VisitDepth};
+use crate::{Filter, Glimpse, Grouping, Query, Snapshot, VisitDepth};
 
 const URLS: [&str; 9] =
     ["/a", "/a/1?x", "/b?y", "/b#z", "/", "http://h/c/d", "*", "no url", "/caf\u{e9}/"];
@@ -103,8 +103,7 @@ fn groups(
     by: &[&str],
     filter: Filter<'_>,
 ) -> (BTreeMap<String, u64>, Statistics) {
-    let by: Vec<_> =
-        by.iter().map(|name| Dimension::from(FieldPath::parse(name).unwrap())).collect();
+    let by: Vec<_> = by.iter().map(|name| FieldPath::parse(name).unwrap()).collect();
     let grouping = Grouping { by: &by, ..Grouping::default() };
     let query = Query { filter, ..Query::default() };
     let (groups, report) = snapshot.group(&query, &grouping).unwrap();

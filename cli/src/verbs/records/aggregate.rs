@@ -182,7 +182,7 @@ impl Known {
 impl Aggregate {
     fn grouping<'g>(&'g self, buckets: Option<&'g Buckets>) -> Grouping<'g> {
         Grouping {
-            by: &self.by.dimensions,
+            by: &self.by.fields,
             edges: buckets.map(|buckets| buckets.edges()),
             measure: self.quantiles.as_ref().map(|quantiles| &quantiles.of),
             exact: self.is_exact,

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use anyhow::{Context as _, bail};
 use logq_format::RecordType;
 use logq_query::{FieldPath, FieldValue};
-use logq_reader::{Dimension, Sketch};
+use logq_reader::Sketch;
 
 use crate::output::split_names;
 
@@ -16,7 +16,7 @@ const QUANTILES_MAX: usize = 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct By {
     pub(super) names: Vec<String>,
-    pub(super) dimensions: Vec<Dimension>,
+    pub(super) fields: Vec<FieldPath>,
 }
 
 impl By {
@@ -28,12 +28,13 @@ impl By {
     pub(super) fn new(text: &str) -> anyhow::Result<Self> {
         let mut by = Self::default();
         for name in split_names(text).into_iter().filter(|name| !name.is_empty()) {
-            let (name, dimension) = dimension(name)?;
+            let field = FieldPath::parse(name)?;
+            let name = field.to_string();
             if by.names.contains(&name) {
                 bail!("--by names {name} twice");
             }
             by.names.push(name);
-            by.dimensions.push(dimension);
+            by.fields.push(field);
         }
         if by.names.is_empty() {
             bail!("--by names no field; expected names such as level, statusCode or data.user.id");
@@ -62,11 +63,6 @@ impl By {
         });
         orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
-}
-
-fn dimension(name: &str) -> anyhow::Result<(String, Dimension)> {
-    let field = FieldPath::parse(name)?;
-    Ok((field.to_string(), field.into()))
 }
 
 /// The place of a type among all of them.

@@ -33,7 +33,7 @@ const ENDING: &str = "LOGQ_TEST_ENDING";
 fn ending_child() {
     let (Ok(store), Ok(ending)) = (std::env::var(STORE), std::env::var(ENDING)) else { return };
     // Nothing reaches the disk by itself, so that only the ending can have brought it there.
-    let compression = ending != "file-size";
+    let compression = !["file-size", "refused", "refused-exit"].contains(&ending.as_str());
     let output_delay = Duration::from_secs(3600);
     let patient = LoggerOptions { output_delay, compression, ..Default::default() };
     let log = MasterLogger::open(store, patient).unwrap();
@@ -55,6 +55,17 @@ fn ending_child() {
             log.close_on_signals().unwrap();
             println!("ready");
             std::thread::sleep(Duration::from_secs(60));
+        }
+        "refused" => {
+            log.close_on_signals().unwrap();
+            log_too_much(&log);
+            println!("ready");
+            std::thread::sleep(Duration::from_secs(30));
+        }
+        "refused-exit" => {
+            log_too_much(&log);
+            std::mem::forget(log);
+            std::process::exit(7);
         }
         "fork" => fork(&log),
         "file-size" => file_size(&log),
@@ -81,11 +92,17 @@ fn fork(log: &MasterLogger) {
     }
 }
 
-/// Logs more than files may have, then raises that limit.
-fn file_size(log: &MasterLogger) {
+/// Logs more than files may have from now on. Returns the limit there was.
+fn log_too_much(log: &MasterLogger) -> (u64, u64) {
     let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 16 << 10, hard).unwrap();
     (0..100).for_each(|n| log.info(format!("{n} {}", "x".repeat(1000))));
+    (soft, hard)
+}
+
+/// Logs more than files may have, then raises that limit.
+fn file_size(log: &MasterLogger) {
+    let (soft, hard) = log_too_much(log);
     let refused = log.flush().unwrap_err();
     assert_eq!(refused.code, nix::libc::EFBIG, "{refused}");
     setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
@@ -93,13 +110,15 @@ fn file_size(log: &MasterLogger) {
     log.close().unwrap();
 }
 
+/// Runs the child to its end. Nobody reads its standard error, which must not matter to any ending.
 fn end(store: &Path, ending: &str, signal: Option<Signal>) -> ExitStatus {
+    let (_, unread) = io::pipe().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "ending_child", "--nocapture"])
         .env(STORE, store)
         .env(ENDING, ending)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(unread)
         .spawn()
         .unwrap();
     if let Some(signal) = signal {
@@ -146,6 +165,20 @@ fn signals_close_the_logger_and_then_end_the_process_as_ever() {
         assert_eq!(status.signal(), Some(signal as i32));
         assert_eq!(data(store.path())[0]["data"], "logged");
     }
+}
+
+/// The thread that waits for signals panicked when it could not tell what was lost, and the signal ended
+/// nothing; at exit, the process was aborted.
+#[test]
+fn a_disk_that_refuses_the_last_records_and_nobody_to_hear_of_it_change_no_ending() {
+    use std::os::unix::process::ExitStatusExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let status = end(scratch.path(), "refused", Some(Signal::SIGTERM));
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32), "{status}");
+    let lost = data(scratch.path()).len() < 101;
+    assert!(lost, "the disk refused nothing");
+    let scratch = tempfile::tempdir().unwrap();
+    assert_eq!(end(scratch.path(), "refused-exit", None).code(), Some(7));
 }
 
 /// The process was ended by SIGXFSZ.

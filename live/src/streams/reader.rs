@@ -134,26 +134,14 @@ impl Reader {
         let far = if self.behind.is_some() { left > 0 } else { left > BEHIND_LEN };
         let mut stays = self.stream.hurries() || (far && Hurry::of_any());
         if stays && self.behind.is_none() {
-            stays = self.outlasted_by_hurry(far).await;
+            let hurries = || self.stream.hurries() || (far && Hurry::of_any());
+            stays = outlasts(self.stream.reader_count(), hurries, tokio::time::sleep).await;
         }
         if stays != self.behind.is_some() {
             self.behind = if stays { Reason::behind() } else { None };
             home::settled().await;
         }
         stays
-    }
-
-    /// Waits a while for the end of a hurry; answers whether it goes on.
-    async fn outlasted_by_hurry(&self, far: bool) -> bool {
-        let readers = u32::try_from(self.stream.reader_count()).unwrap_or(u32::MAX);
-        let pause = PAUSE_EACH.saturating_mul(readers).min(PAUSE_MAX);
-        for _ in 0..PAUSE_PARTS {
-            tokio::time::sleep(pause / PAUSE_PARTS).await;
-            if !(self.stream.hurries() || (far && Hurry::of_any())) {
-                return false;
-            }
-        }
-        true
     }
 
     fn took(&mut self, bytes: std::io::Result<Bytes>) -> Result<Piece, BodyError> {
@@ -172,12 +160,31 @@ impl Reader {
     }
 }
 
+/// Waits a while, as one of so many readers, for the end of a hurry; answers whether it goes on.
+async fn outlasts<S: Future<Output = ()>>(
+    readers: usize,
+    hurries: impl Fn() -> bool,
+    sleep: impl Fn(Duration) -> S,
+) -> bool {
+    let readers = u32::try_from(readers).unwrap_or(u32::MAX);
+    let pause = PAUSE_EACH.saturating_mul(readers).min(PAUSE_MAX);
+    for _ in 0..PAUSE_PARTS {
+        sleep(pause / PAUSE_PARTS).await;
+        if !hurries() {
+            return false;
+        }
+    }
+    true
+}
+
 fn end_of(state: State) -> Result<Piece, BodyError> {
     if state.ends_cleanly() { Ok(Piece::End) } else { Err(BodyError::Aborted) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
     use std::time::Instant;
 
     use tokio::runtime::Handle;
@@ -203,6 +210,35 @@ mod tests {
             if len == 0 {
                 return;
             }
+        }
+    }
+
+    /// More readers wait longer, up to a tenth of a second, and none longer than the hurry but for a fifth
+    /// of the time that it would wait at most.
+    #[tokio::test]
+    async fn readers_stand_back_only_from_a_hurry_that_outlasts_their_patience() {
+        for (readers, hurry_us, waited_us, goes_on) in [
+            (1, 100, 200, false),
+            (1, 800, 800, false),
+            (1, 801, 1_000, false),
+            (1, 1_001, 1_000, true),
+            (10, 1_999, 2_000, false),
+            (10, 60_000, 10_000, true),
+            (100, 60_000, 60_000, false),
+            (100, 120_000, 100_000, true),
+            (10_000, 81_000, 100_000, false),
+            (10_000, 120_000, 100_000, true),
+            (usize::MAX, 1, 20_000, false),
+        ] {
+            let (clock, hurry) = (Cell::new(Duration::ZERO), Duration::from_micros(hurry_us));
+            let sleep = |time| {
+                clock.set(clock.get() + time);
+                ready(())
+            };
+            let answer = outlasts(readers, || clock.get() < hurry, sleep).await;
+            let found = (clock.get(), answer);
+            let expected = (Duration::from_micros(waited_us), goes_on);
+            assert_eq!(found, expected, "{readers} readers, a hurry of {hurry_us} us");
         }
     }
 

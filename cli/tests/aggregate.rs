@@ -459,6 +459,41 @@ fn what_only_the_end_of_a_response_tells_is_joined_to_the_response() {
     );
 }
 
+/// Quantiles that were to be exact are so, or it is told that memory did not suffice; with `-f` at the end.
+#[test]
+fn what_exact_quantiles_are_given_up_for_is_told() {
+    const GROUPS: u64 = 20_000;
+    let scratch = Scratch::new();
+    for (each, is_told) in [(4, false), (8, true)] {
+        let mut text = String::new();
+        for n in 0..GROUPS * each {
+            let time = Timestamp::from_micros(START_US + i64::try_from(n).unwrap());
+            let group = n % GROUPS;
+            writeln!(text, "{{\"timestamp\":\"{time}\",\"g\":{group},\"n\":{n}}}").unwrap();
+        }
+        let store = each.to_string();
+        scratch.store(&store, &text);
+        let words = "--utc --hist=1h --by data.g --quantile 0 --of data.n --exact -o json";
+        let until = ["-U", "2026-02-03T14:00:00Z"];
+        for follow in [None, Some("-f")] {
+            let words = words.split(' ').chain(follow).chain(until).chain([store.as_str()]);
+            let run = scratch.run(&words.collect::<Vec<_>>());
+            let what = format!("{follow:?} {each} values each: {}", run.stderr);
+            assert_eq!(run.code, 0, "{what}");
+            assert_eq!(run.stderr.contains("quantiles are within 1 %"), is_told, "{what}");
+            let lines = json_lines(&run.stdout);
+            assert_eq!(lines.len() as u64, GROUPS, "{what}");
+            let is_exact = |line: &Value| line["p0"] == line["data.g"];
+            let is_near = |line: &Value| {
+                let [least, group] = ["p0", "data.g"].map(|name| line[name].as_f64().unwrap());
+                (least - group).abs() <= 0.01 * group
+            };
+            assert!(lines.iter().all(is_near), "{what}");
+            assert_eq!(lines.iter().all(is_exact), !is_told, "{what}");
+        }
+    }
+}
+
 /// `logq ingest` with an open pipe.
 struct Writer {
     child: Child,

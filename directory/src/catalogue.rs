@@ -330,10 +330,17 @@ fn padded(name: &str) -> Option<[u8; NAME_LEN]> {
 
 /// The name that [`padded`] makes this of; `None` if it makes it of none.
 fn text_of(padded: &[u8; NAME_LEN]) -> Option<&str> {
+    // Looks at all of it, without a way out, which takes the processor a few steps.
+    let has = |wanted| padded.iter().fold(false, |has, byte| has | (*byte == wanted));
+    if has(b'/') {
+        return None;
+    }
+    if !has(0) {
+        return str::from_utf8(padded).ok();
+    }
     let end = padded.iter().rposition(|byte| *byte != 0)? + 1;
     let name = padded.get(..end)?;
-    let is_bad = name.contains(&0) || name.contains(&b'/');
-    if is_bad { None } else { str::from_utf8(name).ok() }
+    if name.contains(&0) { None } else { str::from_utf8(name).ok() }
 }
 
 #[cfg(test)]

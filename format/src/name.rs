@@ -33,10 +33,16 @@ pub fn segment_name(number: u64, created: Timestamp) -> String {
 /// The number has ten digits, or more where ten do not suffice; whatever stands between it and the
 /// extension is ignored.
 pub fn segment_number(name: &str) -> Option<u64> {
-    let stem = name.strip_suffix(SEGMENT_EXTENSION)?.strip_suffix('.')?;
-    let (digits, _) = stem.split_once('-')?;
-    let well_formed = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    if well_formed { digits.parse().ok() } else { None }
+    // A store has thousands of names, and a number of ten digits needs no checks.
+    let stem = name.as_bytes().strip_suffix(b".logq")?;
+    let digit_of = |byte: &u8| byte.wrapping_sub(b'0');
+    let len = stem.iter().position(|byte| digit_of(byte) > 9)?;
+    let digits = stem.get(..len).filter(|_| len >= 10 && stem.get(len) == Some(&b'-'))?;
+    if len == 10 {
+        let add = |number: u64, byte| number.wrapping_mul(10).wrapping_add(digit_of(byte).into());
+        return Some(digits.iter().fold(0, add));
+    }
+    name.get(..len)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -53,10 +59,17 @@ mod tests {
             "000000000a-x.logq",
             "0000000001-x.log",
             "99999999999999999999999-x.logq",
+            "18446744073709551616-x.logq",
+            "0000000001:x.logq",
+            "000000000/-x.logq",
+            "\u{30}000000\u{660}-x.logq",
         ] {
             assert_eq!(segment_number(name), None, "{name}");
         }
         assert_eq!(segment_number("0000000001-anything.logq"), Some(1));
+        assert_eq!(segment_number("9999999999--.logq"), Some(9_999_999_999));
         assert_eq!(segment_number("10000000000-x.logq"), Some(10_000_000_000));
+        assert_eq!(segment_number("00000000000000000000000007-x.logq"), Some(7));
+        assert_eq!(segment_number("18446744073709551615-x.logq"), Some(u64::MAX));
     }
 }

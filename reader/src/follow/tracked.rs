@@ -18,7 +18,7 @@ use crate::rows::Rank;
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::Seek;
 use crate::segment::{Head, Segment};
-use crate::source::{FileSource, identity};
+use crate::source::{FileSource, SharedPath, identity};
 use crate::view::View;
 
 /// A segment that is kept open.
@@ -111,7 +111,7 @@ impl Tracked {
 
     /// The segment as far as it is considered.
     pub(super) fn segment(&self) -> Segment {
-        let path = Arc::from(self.path.as_path());
+        let path = SharedPath::from(self.path.as_path());
         let source = FileSource::of(&path, self.file.clone(), self.identity, self.len);
         let segment = Segment::new(path, self.store, source);
         match &self.head {

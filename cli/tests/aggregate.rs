@@ -16,15 +16,11 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Scratch;
+use common::{PATIENCE, Scratch, signal, wait_until};
 use fastrand::Rng;
 use logq_format::Timestamp;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// 2026-02-03T13:50:00Z
 const START_US: i64 = 1_770_126_600_000_000;
@@ -524,17 +520,8 @@ impl Drop for Writer {
 
 /// Waits until so many records are in the store.
 fn until_stored(scratch: &Scratch, count: u64) {
-    let start = Instant::now();
-    while scratch.run(&["-q", "-c", "-w", "exists(data.n)", "live"]).stdout.trim()
-        != count.to_string()
-    {
-        assert!(start.elapsed() < PATIENCE, "{count} records do not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn interrupt(child: &Child) {
-    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let stored = || scratch.run(&["-q", "-c", "-w", "exists(data.n)", "live"]).stdout;
+    wait_until(format_args!("{count} records"), || stored().trim() == count.to_string());
 }
 
 #[test]
@@ -558,7 +545,7 @@ fn a_pipe_gets_the_numbers_of_what_was_there_and_what_came_when_it_ends() {
     until_stored(&scratch, 90);
     std::thread::sleep(Duration::from_millis(500));
     let outputs = children.each_mut().map(|child| {
-        interrupt(child);
+        signal(child, Signal::SIGINT);
         let mut text = String::new();
         child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -623,6 +610,6 @@ fn a_terminal_shows_the_same_lines_anew() {
     writer.write(3);
     let text = read_until("           2 2\r\n");
     assert!(text.contains("\u{1b}[3A\u{1b}[J           2 0\r\n"), "{text:?}");
-    interrupt(&child);
+    signal(&child, Signal::SIGINT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }

@@ -10,16 +10,12 @@
 mod common;
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
 
-use common::{Run, Scratch};
+use common::{Run, Scratch, end, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 fn records(scratch: &Scratch, store: &str) -> Vec<Value> {
     let run = scratch.run(&["-q", "-o", "json", store]);
@@ -51,24 +47,6 @@ fn pids(records: &[Value]) -> Vec<u64> {
 fn is_running(pid: u64) -> bool {
     let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     command.starts_with(b"logq-demo-worker")
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Waits for a process, which must end.
-fn end(child: &mut Child) -> ExitStatus {
-    let mut status = None;
-    wait_until("the demo ends", || {
-        status = child.try_wait().unwrap();
-        status.is_some()
-    });
-    status.unwrap()
 }
 
 /// Starts a demo that would last long, waits until all workers serve and some requests are

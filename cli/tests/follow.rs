@@ -15,38 +15,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::{CLUSTER, Run, Scratch};
+use common::{CLUSTER, PATIENCE, Run, Scratch, end, signal, wait_until};
 use logq_rotation::{LogManager, ManagerOptions};
 use logq_writer::{LoggerOptions, WorkerId, WorkerLogger};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until something holds.
-fn eventually(what: impl std::fmt::Display, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
-}
-
-/// Waits for a process, which must end; with the status of a shell.
-fn end(child: &mut Child) -> i32 {
-    let mut status = None;
-    eventually("it does not end", || {
-        status = child.try_wait().unwrap();
-        status.is_some()
-    });
-    status.unwrap().code().unwrap_or(-1)
-}
 
 /// `logq ingest` with an open pipe.
 struct Writer {
@@ -77,7 +50,7 @@ impl Writer {
 
     fn close(mut self) {
         self.pipe = None;
-        assert_eq!(end(&mut self.child), 0);
+        assert_eq!(end(&mut self.child).code(), Some(0));
     }
 }
 
@@ -121,7 +94,7 @@ impl Follower {
 
     /// Waits until so many lines were printed.
     fn wait_for(&self, count: usize) -> Vec<String> {
-        eventually(format_args!("{count} lines: {self:?}"), || {
+        wait_until(format_args!("{count} lines: {self:?}"), || {
             self.lines.lock().unwrap().len() >= count
         });
         self.lines.lock().unwrap().clone()
@@ -129,7 +102,7 @@ impl Follower {
 
     /// Waits until standard error has this text.
     fn wait_for_error(&self, part: &str) {
-        eventually(format_args!("{part}: {self:?}"), || self.errors.lock().unwrap().contains(part));
+        wait_until(format_args!("{part}: {self:?}"), || self.errors.lock().unwrap().contains(part));
     }
 
     fn signal(&self, which: Signal) {
@@ -138,7 +111,7 @@ impl Follower {
 
     /// Waits for the end: all lines, what standard error has, the exit status.
     fn end(mut self) -> (Vec<String>, String, i32) {
-        let code = end(&mut self.child);
+        let code = end(&mut self.child).code().unwrap_or(-1);
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
         (self.lines.lock().unwrap().clone(), self.errors.lock().unwrap().clone(), code)
     }
@@ -246,13 +219,13 @@ fn a_follower_that_is_killed_goes_on_behind_the_cursor_in_its_file() {
         [&["-f", "--no-tail", "--cursor-file", "place", "store"][..], &NUMBERS].concat();
     let mut writer = Writer::new(&scratch, &["store"]);
     writer.count(0..500);
-    eventually("the store is made", || scratch.path("store").exists());
+    wait_until("the store is made", || scratch.path("store").exists());
     let first = Follower::new(&scratch, &arguments);
     first.wait_for(500);
     // The file is written each second while records come.
     let written = std::fs::read_to_string(scratch.path("place")).unwrap();
     let mut next = 500;
-    eventually("the file is kept", || {
+    wait_until("the file is kept", || {
         writer.count(next..next + 10);
         next += 10;
         std::fs::read_to_string(scratch.path("place")).unwrap() != written
@@ -287,7 +260,7 @@ fn following_begins_where_it_is_told() {
     let mut writer = Writer::new(&scratch, &["store"]);
     writer.count(0..30);
     let ask = |arguments: &[&str]| scratch.run(&[arguments, &NUMBERS, &["-q", "store"]].concat());
-    eventually("30 records", || {
+    wait_until("30 records", || {
         scratch.path("store").exists() && ask(&[]).stdout.lines().count() == 30
     });
     let follow =
@@ -311,7 +284,7 @@ fn following_begins_where_it_is_told() {
     let newest = follow(&["-f", "-n", "0"]);
     // It is begun when its file is there.
     let kept = follow(&["-f", "-n", "0", "--order", "arrival", "--cursor-file", "place"]);
-    eventually("the file is written at once", || scratch.path("place").exists());
+    wait_until("the file is written at once", || scratch.path("place").exists());
     std::thread::sleep(Duration::from_millis(300));
     writer.count(30..35);
     newest.wait_for(5);
@@ -346,7 +319,7 @@ fn several_stores_are_followed_as_one() {
     let scratch = Scratch::new();
     let mut writers = ["one", "two"].map(|store| Writer::new(&scratch, &[store]));
     // Else it is told that they are not there yet.
-    eventually("the stores are made", || ["one", "two"].iter().all(|s| scratch.path(s).exists()));
+    wait_until("the stores are made", || ["one", "two"].iter().all(|s| scratch.path(s).exists()));
     let arguments = ["-f", "-n", "all", "-o", "sse", "one", "two"];
     let follower = Follower::new(&scratch, &arguments);
     for n in 0..10 {
@@ -412,7 +385,7 @@ fn a_pipe_that_is_closed_is_noticed_while_nothing_comes() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
     drop(lines);
-    assert_eq!(end(&mut child), 141);
+    assert_eq!(end(&mut child).code(), Some(141));
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(errors, "");
@@ -430,10 +403,10 @@ fn an_interrupt_is_heard_while_nobody_takes_what_is_printed() {
     let mut command = scratch.command(&arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    eventually("the file is written", || scratch.path("place").exists());
+    wait_until("the file is written", || scratch.path("place").exists());
     std::thread::sleep(Duration::from_millis(300));
     signal(&child, Signal::SIGTERM);
-    assert_eq!(end(&mut child), 143);
+    assert_eq!(end(&mut child).code(), Some(143));
     let mut text = String::new();
     stdout.read_to_string(&mut text).unwrap();
     let written = text.lines().count() as u64 - u64::from(!text.ends_with('\n'));

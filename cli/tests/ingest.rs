@@ -12,15 +12,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
-use common::Scratch;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::{Scratch, end, signal, wait_until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The records of a store.
 fn records(scratch: &Scratch, store: &str) -> Vec<Value> {
@@ -69,26 +64,17 @@ impl Open {
 
     /// Waits until that many records can be read, while the pipe is open.
     fn wait_for(&mut self, scratch: &Scratch, count: usize) {
-        let start = Instant::now();
-        while !scratch.path("store").exists() || records(scratch, "store").len() < count {
-            assert!(start.elapsed() < PATIENCE, "{count} records");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(format_args!("{count} records"), || {
+            scratch.path("store").exists() && records(scratch, "store").len() >= count
+        });
     }
 
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    fn signal(&self, which: Signal) {
+        signal(&self.child, which);
     }
 
     fn end(&mut self) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        end(&mut self.child)
     }
 }
 
@@ -292,11 +278,7 @@ fn a_store_is_kept_within_its_limit() {
     let pipe = child.stdin.take();
     let mut open = Open { child, pipe };
     open.write("{\"a\":1}\n");
-    let start = Instant::now();
-    while first[0].exists() {
-        assert!(start.elapsed() < PATIENCE, "the segment beyond the limit is deleted");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("the segment beyond the limit is deleted", || !first[0].exists());
     open.write("{\"a\":2}\n");
     open.pipe = None;
     assert!(open.end().success());

@@ -11,9 +11,9 @@ mod common;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::Scratch;
+use common::{Scratch, wait_until};
 use fastrand::Rng;
 use logq_testkit::access_log::{AccessForm, AccessLog};
 use logq_testkit::segment::{SegmentOptions, encode};
@@ -22,8 +22,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 const HEADER: &str = "date,request,status,bytes\n";
 /// What is watched: averages over a minute and longer, which a run that forgets cannot know.
 const FLAGS: [&str; 9] = [
@@ -108,14 +106,6 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let _ = kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGKILL);
         let _ = self.0.wait();
-    }
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Scratch;
+use common::{Scratch, wait_until};
 use logq_testkit::access_log::{AccessForm, AccessLog};
 use logq_testkit::segment::{SegmentOptions, encode};
 use logq_testkit::traffic::TrafficOptions;
@@ -22,9 +22,6 @@ use logq_writer::{LoggerOptions, RequestHead, ResponseHead, WorkerId, WorkerLogg
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A line of an access log, so many seconds behind 2026-02-03 14:00:00 UTC.
 fn line(second: i64, path: &str, status: u16) -> String {
@@ -185,16 +182,16 @@ fn a_store_that_is_followed_begins_where_from_says() {
     scratch.run(&["import", "--to", "shop", "a.log"]);
     let flags = ["-o", "json", "-i", "1", "--lateness", "1", "shop", "--from"];
     let watch = Watch::start(&scratch, &[&flags[..], &["-1m"]].concat());
-    wait("the last minute is read", || summed_up(&scratch) >= 50);
+    wait_until("the last minute is read", || summed_up(&scratch) >= 50);
     assert_eq!(end(&scratch, watch), (61, 0));
     for (from, expected) in [("end", 5), ("-1h", 15)] {
         let scratch = Scratch::new();
         let log = worker(&scratch);
         serve(&log, 10);
         let watch = Watch::start(&scratch, &[&flags[..], &[from]].concat());
-        wait("it begins", || whole_lines(&scratch, "out").contains("started"));
+        wait_until("it begins", || whole_lines(&scratch, "out").contains("started"));
         serve(&log, 5);
-        wait("all is counted", || summed_up(&scratch) >= expected);
+        wait_until("all is counted", || summed_up(&scratch) >= expected);
         assert_eq!(end(&scratch, watch), (expected, 0), "{from}");
     }
 }
@@ -212,7 +209,7 @@ fn the_series_is_kept_within_the_size_that_is_said() {
     let unlimited = scratch.run(&[&flags[..], &["none"]].concat());
     assert_eq!((unlimited.code, old.exists()), (0, true), "{}", unlimited.stderr);
     let watch = Watch::start(&scratch, &["--store", "traffic", "--size-limit", "80k", "a.log"]);
-    wait("what is too much is deleted", || !old.exists());
+    wait_until("what is too much is deleted", || !old.exists());
     watch.end(Signal::SIGTERM);
 }
 
@@ -410,15 +407,6 @@ fn serve(log: &WorkerLogger, count: u64) {
     log.flush().unwrap();
 }
 
-/// Waits until something holds.
-fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn append(scratch: &Scratch, text: &str) {
     let mut file = OpenOptions::new().append(true).open(scratch.path("a.log")).unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -453,7 +441,7 @@ fn no_second_is_lost_or_told_twice_however_runs_end() {
             append(&scratch, head);
             append(&scratch, tail);
             last = Instant::now();
-            wait("the state is written", || has_state(30));
+            wait_until("the state is written", || has_state(30));
             std::thread::sleep(Duration::from_millis(random.u64(..1_500)));
         }
         watch.end(if round % 3 == 2 { Signal::SIGTERM } else { Signal::SIGKILL });
@@ -481,7 +469,7 @@ fn a_store_is_followed_while_it_is_written_and_rotated() {
             .map(|record| record["data"]["requests"].as_u64().unwrap())
             .sum()
     };
-    wait("the series begins", || scratch.path("traffic").exists() && requests() >= 10);
+    wait_until("the series begins", || scratch.path("traffic").exists() && requests() >= 10);
     let directory = logq_directory::Directory::open(&scratch.path("shop")).unwrap();
     for _ in 0..3 {
         let new =
@@ -492,7 +480,7 @@ fn a_store_is_followed_while_it_is_written_and_rotated() {
         serve(&log, 10);
     }
     assert_eq!(directory.segments().unwrap().len(), 4);
-    wait("all is counted, without a further record", || requests() == 40);
+    wait_until("all is counted, without a further record", || requests() == 40);
     watch.end(Signal::SIGTERM);
     let out = fs::read_to_string(scratch.path("out")).unwrap();
     let end = objects(&out, "type", "end").remove(0);

@@ -12,17 +12,13 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use common::{Run, Scratch};
+use common::{Run, Scratch, end, wait_until};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-/// Far more than anything here takes: a test that waits so long fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a shell script, records into `store`.
 fn run(scratch: &Scratch, script: &str) -> Run {
@@ -58,21 +54,6 @@ fn messages(scratch: &Scratch) -> Vec<String> {
     let records = records(scratch);
     let of_program = records.iter().filter(|record| record["data"].get("stream").is_some());
     of_program.map(|record| record["data"]["message"].as_str().unwrap().to_owned()).collect()
-}
-
-/// Waits for a process, which must end.
-fn end(child: &mut Child) -> ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if start.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn pid(number: u32) -> Pid {
@@ -303,12 +284,9 @@ fn orphans_are_reaped_where_nobody_else_does() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let orphan = lines.find_map(|line| line.parse().ok()).unwrap();
-    let start = Instant::now();
     // A process that has ended and is not reaped still has its number.
-    while kill(Pid::from_raw(orphan), None) != Err(Errno::ESRCH) {
-        assert!(start.elapsed() < PATIENCE, "{orphan} is a zombie");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let is_gone = || kill(Pid::from_raw(orphan), None) == Err(Errno::ESRCH);
+    wait_until(format_args!("{orphan} is reaped"), is_gone);
     assert_eq!(child.try_wait().unwrap(), None, "the program still runs");
     kill(pid(child.id()), Signal::SIGTERM).unwrap();
     assert_eq!(end(&mut child).code(), Some(143));

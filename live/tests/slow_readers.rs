@@ -16,11 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::client::{Writing, get};
-use common::{Server, content, options};
-use sha2::{Digest as _, Sha256};
+use common::{MIB, Server, content, digest, digest_of_many, options};
 
 const PATH: &str = "/v1/streams/s";
-const MIB: usize = 1 << 20;
 
 /// How much is written, in MiB.
 const TOTAL: usize = 64;
@@ -58,32 +56,19 @@ fn slow_readers_lose_nothing_and_hold_no_memory() {
     let grown = resident().saturating_sub(before);
     assert!(grown < 16 * MIB, "{grown} bytes for ten slow readers");
     drop(go);
-    let mut hash = Sha256::new();
-    (0..TOTAL).for_each(|_| hash.update(&bytes));
-    let expected = hash.finalize();
+    let expected = digest_of_many(&bytes, TOTAL);
     for reader in readers {
-        let (len, sum) = reader.join().unwrap();
-        assert_eq!(len, TOTAL * MIB);
-        assert_eq!(sum, expected.as_slice());
+        assert_eq!(reader.join().unwrap(), expected);
     }
 }
 
 /// A mebibyte a second until the other end of the channel is gone, then as fast as it goes.
-fn read_slowly(address: SocketAddr, go: &Mutex<Receiver<()>>) -> (usize, Vec<u8>) {
-    let mut answer = get(address, PATH, &[]);
-    let (mut hash, mut len, mut buffer) = (Sha256::new(), 0, vec![0; 64 << 10]);
-    let (begun, mut slow) = (Instant::now(), true);
-    loop {
-        let count = answer.some(&mut buffer);
-        if count == 0 {
-            return (len, hash.finalize().to_vec());
-        }
-        hash.update(&buffer[..count]);
-        len += count;
-        if slow {
+fn read_slowly(address: SocketAddr, go: &Mutex<Receiver<()>>) -> (usize, [u8; 32]) {
+    let begun = Instant::now();
+    digest(get(address, PATH, &[]), |len| {
+        if go.lock().unwrap().try_recv() != Err(TryRecvError::Disconnected) {
             let due = Duration::from_micros(u64::try_from(len).unwrap());
             thread::sleep(due.saturating_sub(begun.elapsed()));
-            slow = go.lock().unwrap().try_recv() != Err(TryRecvError::Disconnected);
         }
-    }
+    })
 }

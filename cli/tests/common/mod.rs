@@ -8,9 +8,17 @@
     reason = "a test that cannot go on shall stop"
 )]
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Far more than anything takes: a test that waits so long fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a user may have set, apart from what the tests set.
 const SETTINGS: [&str; 9] = [
@@ -120,6 +128,35 @@ pub(crate) fn output_with_input(mut command: Command, input: &[u8]) -> Output {
     // A command that fails early closes its input; that is not this side's failure.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
+}
+
+/// Waits until something holds. What is waited for is printed if it never does, as it is then.
+pub(crate) fn wait_until(what: impl Display, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits for a process, which must end.
+pub(crate) fn end(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal to a process that was started here.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
 }
 
 /// The store most tests ask: a small cluster for a minute.

@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::client::{ask, get};
-use crate::common::Scratch;
-use crate::served::{Served, wait_until};
+use crate::common::{Scratch, wait_until};
+use crate::served::Served;
 use crate::webdriver::{Browser, Window};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;

@@ -4,13 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::client::ask;
-use crate::common::Scratch;
+use crate::common::{self, Scratch, wait_until};
 
 /// A server that runs, and is killed when this is dropped.
 pub(crate) struct Served {
@@ -70,7 +68,7 @@ impl Served {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        common::signal(&self.child, signal);
     }
 
     /// Waits for the end; what it said meanwhile comes along.
@@ -98,15 +96,6 @@ pub(crate) fn environment<'a>(command: &'a mut Command, scratch: &Scratch) -> &'
         .env("LIVELOG_PUT_PORT", "0")
         .env("LIVELOG_GET_PORT", "0")
         .env("LIVELOG_TEMP_DIR", scratch.path(""))
-}
-
-/// Waits until something holds; fails after a minute.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Waits until what is at a path has this in a header.

@@ -13,8 +13,11 @@ use std::time::{Duration, Instant};
 use logq_live::ServerOptions;
 use logq_live::streams::{LegacyRoutes, StreamRoutes, StreamsOptions};
 
-use client::get;
+use client::{Answer, Ended, get};
 use running::Running;
+use sha2::{Digest as _, Sha256};
+
+pub const MIB: usize = 1 << 20;
 
 /// A server with streams; it ends when this is dropped.
 pub struct Server {
@@ -85,6 +88,31 @@ impl Server {
         let list: serde_json::Value = serde_json::from_str(&text).unwrap();
         list["streams"].as_array().unwrap().clone()
     }
+}
+
+/// The length and the SHA-256 of a body that must be complete. After each piece of it `taken` is told how
+/// much there is so far.
+pub fn digest(mut answer: Answer, mut taken: impl FnMut(usize)) -> (usize, [u8; 32]) {
+    let (mut hash, mut len, mut buffer) = (Sha256::new(), 0, vec![0; 64 << 10]);
+    loop {
+        match answer.some(&mut buffer) {
+            0 => break,
+            count => {
+                hash.update(&buffer[..count]);
+                len += count;
+                taken(len);
+            }
+        }
+    }
+    assert_eq!(answer.rest().1, Ended::Complete);
+    (len, hash.finalize().into())
+}
+
+/// The same of a piece that comes so many times.
+pub fn digest_of_many(piece: &[u8], count: usize) -> (usize, [u8; 32]) {
+    let mut hash = Sha256::new();
+    (0..count).for_each(|_| hash.update(piece));
+    (piece.len() * count, hash.finalize().into())
 }
 
 /// Content that repeats nowhere within sight: a wrong place shows.

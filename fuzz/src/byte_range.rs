@@ -1,7 +1,7 @@
 //! Ranges of streams that grow: whatever a client asks for, it is told the truth about what it gets.
 
-use logq_live::model::{Progress, State};
-use logq_live::range::{Answer, End, Wanted, decide, decide_compat, parse, parse_compat};
+use crate::model::{Progress, State};
+use crate::range::{Answer, End, Wanted, decide, decide_compat, parse, parse_compat};
 
 /// The first two bytes are state and length of a stream, the rest is a field `Range`.
 pub fn byte_range(data: &[u8]) {

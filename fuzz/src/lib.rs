@@ -26,7 +26,12 @@ mod access_log;
 mod byte_range;
 mod catalogue;
 mod expression;
+// `live` itself would bring a server's dependencies, half a minute of compiling.
+#[path = "../../live/src/model.rs"]
+pub mod model;
 mod node_logs;
+#[path = "../../live/src/range/mod.rs"]
+pub mod range;
 mod sections;
 mod segment;
 

@@ -122,7 +122,8 @@ pub struct Missing {
 pub struct Coverage {
     /// The time of the earliest record, if there is any.
     pub first: Option<Timestamp>,
-    /// The time of the latest record, if there is any.
+    /// The time of the latest record, if there is any; of a stream that was selected up to a time, no
+    /// later than that.
     pub last: Option<Timestamp>,
     /// No record earlier than this can be appended any more, as far as the segments tell. `None` if
     /// they do not tell; [`Timestamp::MAX`] if every writer has left.

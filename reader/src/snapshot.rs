@@ -123,8 +123,10 @@ impl Snapshot {
             let found = coverage(&self.segments);
             let Some(selection) = &self.selection else { return found };
             let (from, until) = selection.covered().unzip();
-            // Whoever made the stream knew how far its writers had come.
-            Coverage { first: from.or(found.first), watermark: until, holding: vec![], ..found }
+            // Blocks reach beyond what was selected of them. Whoever made the stream knew how far its
+            // writers had come.
+            let last = found.last.map(|last| selection.at_most(last));
+            Coverage { first: from.or(found.first), last, watermark: until, holding: vec![] }
         })
     }
 

@@ -76,6 +76,12 @@ impl Selected {
         query
     }
 
+    /// `time`, or the last one that was selected if that is earlier.
+    pub(crate) fn at_most(&self, time: Timestamp) -> Timestamp {
+        let end = self.selection.until.map(|until| until.saturating_add_micros(-1));
+        end.map_or(time, |end| time.min(end))
+    }
+
     /// The interval in which the streams have all there will ever be, its end excluded.
     pub(crate) fn covered(&self) -> Option<(Timestamp, Timestamp)> {
         self.selection.covered

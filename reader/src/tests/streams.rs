@@ -82,6 +82,25 @@ fn a_stream_of_some_blocks_answers_the_same_question_and_smaller_ones_as_its_sto
     }
 }
 
+/// The blocks at the end of a selection hold later records, too, which nobody can ask for. As the
+/// latest ones of the stream they made each answer look as if it were not final.
+#[test]
+fn a_stream_covers_no_later_time_than_was_selected() {
+    for seed in longer(200..240) {
+        let segments = cluster(seed, Troubles::default());
+        let here = in_memory(&segments);
+        let records = NaiveStore::read(&segments).records;
+        let Some(until) = records.get(records.len() / 2).map(|record| record.time) else {
+            continue;
+        };
+        let bytes = stream(&here, &Query { until: Some(until), ..Query::default() });
+        let last = received(&bytes).coverage().last;
+        assert!(last < Some(until), "seed {seed}: {last:?}, {until}");
+        let whole = received(&stream(&here, &Query::default()));
+        assert!(whole.coverage().last >= here.coverage().last, "seed {seed}: nothing is cut off");
+    }
+}
+
 #[test]
 fn what_was_left_out_is_not_missing_and_what_was_missing_is_told() {
     for seed in 0..40 {

@@ -14,7 +14,7 @@ mod given;
 mod map;
 mod path;
 
-pub(crate) use file::{Access, FileSource, fill, identity, unreadable};
+pub(crate) use file::{Access, FileSource, fill, identity, open, unreadable};
 pub(crate) use given::Given;
 pub use given::Source;
 pub(crate) use path::SharedPath;

@@ -18,7 +18,7 @@ use crate::rows::Rank;
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::Seek;
 use crate::segment::{Head, Segment};
-use crate::source::{FileSource, SharedPath, identity};
+use crate::source::{self, FileSource, SharedPath, identity};
 use crate::view::View;
 
 /// A segment that is kept open.
@@ -80,11 +80,7 @@ impl Tracked {
         number: Option<u64>,
         collects: bool,
     ) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        let (file, metadata) = source::open(path)?;
         let mut tracked = Self {
             path: path.to_owned(),
             store,

@@ -1,9 +1,10 @@
 //! Segments in files, read by positioned reads or mapped in windows.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::{Ahead, Bytes, Fetch, SharedPath, map};
@@ -20,6 +21,18 @@ pub(crate) enum Access {
 
 /// So few bytes are read more quickly than a window is mapped, and unmapped on all processors.
 const SMALL_BYTES: u64 = 16 << 10;
+
+/// Opens a file that should be a segment. Of a pipe, which somebody may have put in its place, it does
+/// not wait for the other end.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = nix::libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    }
+}
 
 /// A segment in a file.
 #[derive(Debug)]
@@ -41,11 +54,7 @@ impl FileSource {
     /// With `keep` it stays open, so that it can be read even after it was deleted; without, it is
     /// opened again whenever it is read.
     pub(crate) fn open(path: &SharedPath, access: Access, keep: bool) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        let (file, metadata) = open(path)?;
         let (len, identity) = (metadata.len(), Identity::of(&metadata));
         let path = path.clone();
         let file = keep.then(|| Arc::new(file)).map_or_else(OnceLock::new, OnceLock::from);
@@ -74,11 +83,10 @@ impl FileSource {
     }
 
     fn reopen(&self) -> Result<File, Cause> {
-        let file = File::open(&self.path).map_err(|error| match error.kind() {
+        let (file, metadata) = open(&self.path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Cause::Vanished,
             _ => unreadable(&error),
         })?;
-        let metadata = file.metadata().map_err(|error| unreadable(&error))?;
         if self.identity.is_of(&metadata) { Ok(file) } else { Err(Cause::Vanished) }
     }
 

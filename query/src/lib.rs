@@ -56,6 +56,7 @@ pub use grep::{Grep, GrepOptions};
 pub use lookup::object_members;
 pub use nearest::nearest;
 pub use network::{Network, NetworkError};
+pub use refusal::columns;
 
 /// Property tests take the same cases in every run; a failure names the seed of its case.
 #[cfg(test)]

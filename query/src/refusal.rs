@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// A text that cannot be read, on its way to a message.
 pub(crate) struct Refusal<'e> {
     /// What it should have been.
@@ -25,8 +27,9 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, text, column, reason, hint } = self;
         writeln!(f, "cannot read the {subject} {:?}: {reason}", clip(text))?;
-        let (line, column) = line_around(text, *column);
-        write!(f, "  {line}\n  {:column$}^", "")?;
+        let (before, line) = line_around(text, *column);
+        let column = columns(&before);
+        write!(f, "  {before}{line}\n  {:column$}^", "")?;
         match hint {
             Some(hint) => write!(f, "\n  {hint}"),
             None => Ok(()),
@@ -45,13 +48,30 @@ pub(crate) fn clip(text: &str) -> String {
     }
 }
 
-/// The part of the text around the column, and the column within that part.
-fn line_around(text: &str, column: usize) -> (String, usize) {
+/// The part of the text around the column: what is before it, and the rest.
+fn line_around(text: &str, column: usize) -> (String, String) {
     let skipped = column.saturating_sub(SHOWN_CHARS_MAX / 2);
-    // A line break or a tab would move the text away from its caret.
-    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let line = text.chars().skip(skipped).take(SHOWN_CHARS_MAX).map(visible).collect();
-    (line, column - skipped)
+    let mut shown = text.chars().skip(skipped).take(SHOWN_CHARS_MAX).map(visible);
+    (shown.by_ref().take(column - skipped).collect(), shown.collect())
+}
+
+/// A line break or a tab would move the text away from its caret, and so would an escape sequence,
+/// as which terminals get what is invisible.
+fn visible(character: char) -> char {
+    match character {
+        '\u{200B}'..='\u{200F}'
+        | '\u{2028}'..='\u{202E}'
+        | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}' => '\u{fffd}',
+        other if other.is_control() => '\u{fffd}',
+        other => other,
+    }
+}
+
+/// How many columns of a terminal a text without control characters takes: those of Chinese and
+/// Japanese are two wide, accents on their own take none.
+pub fn columns(text: &str) -> usize {
+    text.width()
 }
 
 /// Compares the message about a text, of which all can be shown, up to what is accepted instead;
@@ -65,8 +85,8 @@ pub(crate) fn check_refusal<'s>(
     column: usize,
     reason: &str,
 ) -> &'s str {
-    let line = text.replace(char::is_control, "\u{fffd}");
-    let caret = " ".repeat(column) + "^";
+    let line: String = text.chars().map(visible).collect();
+    let caret = " ".repeat(columns(&line.chars().take(column).collect::<String>())) + "^";
     let expected = format!("cannot read the {subject} {text:?}: {reason}\n  {line}\n  {caret}");
     match shown.strip_prefix(&expected) {
         Some(rest) => rest,
@@ -77,6 +97,25 @@ pub(crate) fn check_refusal<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_caret_is_below_its_place_however_wide_the_text_before_is() {
+        let check = |text: &str, column: usize, line: &str, caret: &str| {
+            let refusal = Refusal { subject: "x", text, column, reason: &"no", hint: None };
+            let shown = refusal.to_string();
+            let lines: Vec<_> = shown.lines().skip(1).collect();
+            assert_eq!(lines, [format!("  {line}"), format!("  {caret}")]);
+        };
+        check("ab c", 3, "ab c", "   ^");
+        check("äö c", 3, "äö c", "   ^");
+        check("日本 c", 3, "日本 c", "     ^");
+        check("e\u{301}x c", 4, "e\u{301}x c", "   ^");
+        check("a\tb\u{200d} c", 5, "a\u{fffd}b\u{fffd} c", "     ^");
+        check("", 0, "", "^");
+        let far = format!("{} c", "日".repeat(100));
+        let (line, caret) = (format!("{} c", "日".repeat(35)), format!("{}^", " ".repeat(71)));
+        check(&far, 101, &line, &caret);
+    }
 
     #[test]
     fn a_clipped_text_says_that_more_follows() {

@@ -13,7 +13,7 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 use logq_format::Record;
-use logq_query::FieldValue;
+use logq_query::{FieldValue, columns};
 use logq_reader::Row;
 
 use super::fields::Column;
@@ -221,7 +221,7 @@ impl<'t> Reader<'t> {
         TemplateError {
             what: what.to_owned(),
             shown: shown(self.text),
-            caret: before.chars().count() + 1,
+            caret: columns(&shown(before)) + 1,
             hint,
         }
     }
@@ -305,6 +305,7 @@ mod tests {
         check("a {url", "never closed", 3);
         check("a } b", "closes nothing", 3);
         check("ä {lvel}", "level", 4);
+        check("日本\t{lvel}", "level", 7);
         check("{url:x}", "unknown layout", 6);
         check("a \\x", "unknown escape", 3);
         check("a \\", "unknown escape", 3);

@@ -12,6 +12,7 @@ mod short;
 mod sink;
 mod style;
 mod template;
+mod terminal;
 pub(crate) mod time;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -34,6 +35,7 @@ pub(crate) use csv::{write_line as csv_line, write_value as csv_value};
 pub(crate) use fields::split as split_names;
 pub(crate) use sink::Output;
 pub(crate) use style::{Part, Style};
+pub(crate) use terminal::is_screen;
 
 /// Ways to print records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

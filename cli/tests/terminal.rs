@@ -109,6 +109,12 @@ fn terminals_get_colours_and_a_pager() {
     }
     let (text, _) = page(&["--color", "auto", "store"], &[("PAGER", ""), ("NO_COLOR", "1")]);
     assert!(text.starts_with("2026-"), "an empty PAGER is none: {text:?}");
+    let dumb = ("TERM", "dumb");
+    let (text, _) = page(&["-l", "error", "store"], &[dumb, sed]);
+    assert!(text.starts_with("2026-"), "a dumb terminal has neither: {text:?}");
+    let (text, _) =
+        page(&["--color=always", "--pager=always", "-l", "error", "store"], &[dumb, sed]);
+    assert!(text.starts_with("paged: \u{1b}[2m"), "unless told so: {text:?}");
     let (text, code) = page(&["-g", "nowhere", "store"], &[("LOGQ_PAGER", "echo started")]);
     assert_eq!((text.as_str(), code), ("", 1), "nothing to show, no pager");
 }

@@ -1,6 +1,5 @@
 //! The pager: a program that shows long output page by page.
 
-use std::io::{self, IsTerminal as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,6 +8,7 @@ use anyhow::{Context as _, bail};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 
+use super::is_screen;
 use crate::args::OutputArguments;
 
 /// What is run unless the environment names something else: quits by itself where one page is
@@ -22,7 +22,7 @@ pub(crate) struct PagerCommand(String);
 impl PagerCommand {
     /// The pager that the flags and the environment ask for; `None` for none.
     pub(crate) fn new(arguments: &OutputArguments) -> Option<Self> {
-        if arguments.no_pager || !arguments.pager.holds(io::stdout().is_terminal()) {
+        if arguments.no_pager || !arguments.pager.holds(is_screen()) {
             return None;
         }
         let named = ["LOGQ_PAGER", "PAGER"].into_iter().find_map(|name| std::env::var(name).ok());

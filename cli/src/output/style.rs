@@ -1,11 +1,10 @@
 //! Colours, if there are to be any.
 
-use std::io::IsTerminal;
-
 use anyhow::bail;
 use logq_format::Level;
 use logq_query::nearest;
 
+use super::is_screen;
 use crate::args::ColorChoice;
 
 /// Whether and how output is coloured, with the sequences of ECMA-48, section 8.3.117.
@@ -47,7 +46,8 @@ const PARTS: [(&str, &str); 10] = [
 ];
 
 impl Style {
-    /// `auto` colours a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` colours anything.
+    /// `auto` colours a terminal, unless it is a dumb one or `NO_COLOR` is set; `CLICOLOR_FORCE`
+    /// colours anything.
     pub(crate) fn new(choice: ColorChoice) -> Self {
         let set =
             |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
@@ -55,7 +55,7 @@ impl Style {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto if set("NO_COLOR") => false,
-            ColorChoice::Auto => set("CLICOLOR_FORCE") || std::io::stdout().is_terminal(),
+            ColorChoice::Auto => set("CLICOLOR_FORCE") || is_screen(),
         };
         Self { palette: on.then(|| PARTS.map(|(_, colour)| colour.to_owned())) }
     }

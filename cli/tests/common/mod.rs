@@ -77,7 +77,8 @@ impl Scratch {
             .args(arguments)
             .current_dir(self.directory.path())
             .env("LOGQ_CONFIG", "-")
-            .env("LOGQ_TZ", "UTC");
+            .env("LOGQ_TZ", "UTC")
+            .env("TERM", "xterm");
         for setting in SETTINGS {
             command.env_remove(setting);
         }

@@ -1,11 +1,10 @@
 //! A part of the terminal that is drawn anew, or any other output that is written once.
 
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use super::Live;
 use crate::following::{Outlet, Stop};
-use crate::output::Format;
+use crate::output::{Format, is_screen};
 use crate::verbs::records::aggregate::bars;
 
 /// At most so often numbers are drawn anew.
@@ -26,7 +25,7 @@ impl Screen {
     /// Standard output.
     pub(super) fn new(format: Format) -> anyhow::Result<Self> {
         let is_table = matches!(format, Format::Short | Format::Iso);
-        let is_drawn = is_table && std::io::stdout().is_terminal();
+        let is_drawn = is_table && is_screen();
         Ok(Self { out: Outlet::new()?, format, is_drawn, drawn: Vec::new(), at: None })
     }
 

@@ -161,6 +161,12 @@ fn with_defaults(mut words: Vec<OsString>, settings: &Settings) -> anyhow::Resul
         added.extend(settings.word(key, value, is_switch)?.map(OsString::from));
     }
     words.splice(place..place, added);
+    // The words were right before, so it is the file that is wrong.
+    if let Err(error) = command_for(&words).try_get_matches_from(&words) {
+        let told = error.to_string();
+        let told = told.split("\n\n").next().unwrap_or_default();
+        bail!("{}: {}", settings.path.display(), told.trim_start_matches("error: "));
+    }
     Ok(words)
 }
 

@@ -1,7 +1,7 @@
 //! What an answer leaves out: told on standard error, in the trailer of JSON, and in the exit status.
 
 use logq_format::{Timestamp, WorkerId};
-use logq_reader::{Gap, Holder, Report, WriterLife};
+use logq_reader::{Cause, Gap, Holder, Report, WriterLife};
 use serde_json::{Value, json};
 
 use crate::damage;
@@ -80,8 +80,10 @@ impl<'a> Completeness<'a> {
     fn lines(&self) -> Vec<String> {
         const LISTED_MAX: usize = 5;
         let report = self.report;
-        let mut lines: Vec<String> = report.gaps.iter().take(LISTED_MAX).map(skipped).collect();
-        let more = report.gaps.len().saturating_sub(LISTED_MAX) as u64 + report.gaps_omitted;
+        let places: Vec<_> = report.gaps.chunk_by(is_one_place).collect();
+        let mut lines: Vec<String> =
+            places.iter().take(LISTED_MAX).filter_map(|gaps| skipped(gaps)).collect();
+        let more = places.len().saturating_sub(LISTED_MAX) as u64 + report.gaps_omitted;
         let missing = report.missing_records();
         if more > 0 {
             lines.push(format!("{more} more damaged places; `logq stats` lists them"));
@@ -177,9 +179,17 @@ pub(crate) fn absorb(report: &mut Report, other: Report) {
     report.statistics.add_pass(&other.statistics);
 }
 
-fn skipped(gap: &Gap) -> String {
-    let path = gap.path.display();
-    format!("{path}: bytes {} to {} skipped: {}", gap.range.start, gap.range.end, gap.cause)
+/// Whether two gaps, one behind the other, are for readers the same place: a file that was truncated
+/// while it was read lacks each block behind its new end.
+fn is_one_place(gap: &Gap, next: &Gap) -> bool {
+    let are_cut_off = gap.cause == Cause::Truncated && next.cause == Cause::Truncated;
+    are_cut_off && gap.path == next.path
+}
+
+fn skipped(gaps: &[Gap]) -> Option<String> {
+    let (first, last) = (gaps.first()?, gaps.last()?);
+    let (path, start, end) = (first.path.display(), first.range.start, last.range.end);
+    Some(format!("{path}: bytes {start} to {end} skipped: {}", first.cause))
 }
 
 /// What the damaged places have held, as far as headers of blocks tell.
@@ -188,9 +198,13 @@ fn held(report: &Report) -> Option<String> {
     let spans = || report.gaps.iter().filter(|gap| damage::records(gap) > Some(0));
     let from = spans().filter_map(|gap| gap.span).map(|(from, _)| from).min()?;
     let to = spans().filter_map(|gap| gap.span).map(|(_, to)| to).max()?;
-    let or_more = if report.gaps_omitted > 0 { " or more" } else { "" };
+    // Of what is not there any more no header tells how much it was, or of when.
+    let is_cut_off = |gap: &Gap| gap.cause == Cause::Truncated && damage::records(gap).is_none();
+    let is_open = report.gaps.iter().any(is_cut_off);
+    let or_more = if is_open || report.gaps_omitted > 0 { " or more" } else { "" };
+    let when = if is_open { format!("from {from} on") } else { format!("between {from} and {to}") };
     Some(format!(
-        "{records} records{or_more} between {from} and {to} cannot be read there; which of them match is not known"
+        "{records} records{or_more} {when} cannot be read there; which of them match is not known"
     ))
 }
 

@@ -1,5 +1,6 @@
 //! The exit codes, which scripts rely on.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// How the command ended.
@@ -35,9 +36,16 @@ pub(crate) enum Exit {
 impl Exit {
     /// Prints what clap has to say: help and version to standard output, errors to standard error.
     pub(crate) fn from_usage(error: &clap::Error) -> Self {
-        // There is nobody to tell that even this cannot be printed.
-        let _ = error.print();
-        if error.use_stderr() { Self::Error } else { Self::Success }
+        let printed = error.print();
+        match (error.use_stderr(), printed) {
+            // There is nobody to tell that even this cannot be printed.
+            (true, _) => Self::Error,
+            (false, Err(reason)) if reason.kind() != ErrorKind::BrokenPipe => {
+                tell!("logq: cannot write to standard output: {reason}");
+                Self::Error
+            }
+            (false, _) => Self::Success,
+        }
     }
 
     /// As shells tell that a signal ended a program.

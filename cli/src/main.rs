@@ -108,7 +108,7 @@ fn explain(error: &anyhow::Error) -> Exit {
 /// The message of an error with its causes, except for those that it tells itself.
 fn with_causes(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
-        if told.is_empty() || told.ends_with(&cause) {
+        if told.is_empty() || told.contains(&cause) {
             return if told.is_empty() { cause } else { told };
         }
         format!("{told}: {cause}")

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use logq_format::Timestamp;
 use logq_query::{Expression, when};
@@ -106,9 +107,10 @@ pub(crate) fn zone(arguments: &ZoneArguments) -> anyhow::Result<TimeZone> {
 /// The zone of this name, else of `LOGQ_TZ`, else the system's, which follows `TZ`.
 pub(crate) fn named_zone(name: Option<&str>) -> anyhow::Result<TimeZone> {
     let environment = std::env::var("LOGQ_TZ").ok().filter(|zone| !zone.is_empty());
-    match name.or(environment.as_deref()) {
-        Some(text) => Ok(when::parse_zone(text, system_zone)?),
-        None => Ok(system_zone()),
+    match (name, environment) {
+        (Some(text), _) => Ok(when::parse_zone(text, system_zone)?),
+        (None, Some(text)) => when::parse_zone(&text, system_zone).context("LOGQ_TZ"),
+        (None, None) => Ok(system_zone()),
     }
 }
 

@@ -70,7 +70,7 @@ fn what_the_file_must_not_say_is_told() {
     check("color = 1.5", &["color is float", "expected text or a number"]);
     check("quiet = \"yes\"", &["quiet is string", "expected true or false"]);
     check("color = ", &["cannot understand", "config.toml"]);
-    check("color = \"blue\"", &["blue", "auto, always, never"]);
+    check("color = \"blue\"", &["config.toml: invalid value", "blue", "auto, always, never"]);
 }
 
 #[test]

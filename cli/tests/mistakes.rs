@@ -9,6 +9,10 @@
 
 mod common;
 
+use std::io::Read as _;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use common::{CLUSTER, Scratch};
 
 fn check(scratch: &Scratch, arguments: &[&str], code: i32, parts: &[&str]) {
@@ -47,6 +51,97 @@ fn wrong_words_are_answered_with_the_right_ones() {
     check(&scratch, &["-S", "15:00", "-U", "14:00", "store"], 2, &["the interval is empty"]);
     check(&scratch, &["-S", "run-7", "store"], 2, &["run"]);
     check(&scratch, &["-o", "xml", "store"], 2, &["short", "json", "cat"]);
+    // The caret stood under another place behind wide letters, and the reason behind it once more.
+    let lines = ["\n  data.日本 = 1 or level = loud\n", "\n                           ^\n"];
+    check(&scratch, &["-w", "data.日本 = 1 or level = loud", "store"], 2, &lines);
+    let run = scratch.command(&["-c", "store"]).env("LOGQ_TZ", "Mars/Base").output().unwrap();
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert!(told.starts_with("logq: LOGQ_TZ: cannot read the time zone"), "{told}");
+}
+
+/// Help that nobody could write down was told as a success.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_whatever_is_printed() {
+    let scratch = Scratch::new();
+    scratch.store("store", CLUSTER);
+    for arguments in [&["--help"][..], &["--version"], &["help", "errors"], &["store"], &["man"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = scratch.command(arguments).stdout(full).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains("cannot write to standard output"), "{arguments:?}: {told}");
+    }
+}
+
+/// Opening a pipe that somebody had put among the segments waited for its other end for ever.
+#[test]
+fn a_pipe_among_the_segments_is_told_and_not_waited_for() {
+    let scratch = Scratch::new();
+    scratch.store("store", CLUSTER);
+    let pipe = scratch.path("store/0000000009-20260203T140000Z.logq");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for arguments in [&["-c", "store"][..], &["verify", "store"], &["stats", "store"]] {
+        let mut child = scratch.command(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(
+            told.contains(
+                "0000000009-20260203T140000Z.logq: cannot be read: it is no regular file"
+            ),
+            "{told}"
+        );
+    }
+}
+
+/// What was cut off was told block by block, of which the last one, with all the rest of the file, was
+/// not among those listed; what the others had held was told as if it were all.
+#[test]
+fn a_file_truncated_while_it_is_read_is_told_as_one_place() {
+    const RECORDS: usize = 24_000;
+    let scratch = Scratch::new();
+    // What does not compress makes a file that is hopped through in many steps.
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut line = |n: usize| {
+        let (minute, micros) = (n / 1000, n % 1000);
+        let text: String = std::iter::repeat_with(|| rng.alphanumeric()).take(1000).collect();
+        format!(
+            "{{\"timestamp\":\"2026-02-03T14:{minute:02}:00.{micros:06}Z\",\"level\":\"INFO\",\"n\":{n},\"message\":\"{text}\"}}\n"
+        )
+    };
+    scratch.store("store", &(0..RECORDS).map(&mut line).collect::<String>());
+    let segment = scratch.segments("store").remove(0);
+    let mut command = scratch.command(&["-j", "1", "-o", "json", "store"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    // As soon as something is printed, the pipe is full and little more is decoded.
+    let mut text = vec![0; 1];
+    out.read_exact(&mut text).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 8).unwrap();
+    out.read_to_end(&mut text).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    let printed = text.iter().filter(|byte| **byte == b'\n').count();
+    assert!(printed < RECORDS, "{told}");
+    let places =
+        told.lines().filter(|line| line.ends_with("the file was truncated while it was read"));
+    assert_eq!(places.count(), 1, "{told}");
+    assert!(!told.contains(" more damaged places"), "{told}");
+    let held = told.lines().find(|line| line.contains("cannot be read there"));
+    assert!(
+        held.is_none_or(|line| line.contains(" records or more from 2026-02-03T14:")),
+        "{told}"
+    );
 }
 
 #[test]

@@ -183,7 +183,9 @@ impl<'s> Hop<'s> {
         let end = self.view.segment().len();
         let rest = self.scan.offset()..end;
         self.scan = Scan::new(self.marker, end..end);
-        Found::Gap(self.gap(rest, cause, None), None)
+        // What was there may be as late as anything.
+        let gap = Gap { span: None, ..self.gap(rest, cause, None) };
+        Found::Gap(gap, None)
     }
 
     fn gap(&self, range: Range<u64>, cause: Cause, header: Option<&BlockHeader>) -> Gap {

@@ -58,8 +58,8 @@ pub(crate) struct MonitorArguments {
     #[command(subcommand)]
     command: Option<MonitorCommand>,
 
-    /// Access logs: files, patterns that also find files which come later, - for standard input; and
-    /// stores, whose requests and responses are paired
+    /// Access logs: files, patterns that also find files which come later, if their names are in
+    /// UTF-8, - for standard input; and stores, whose requests and responses are paired
     #[arg(value_name = "SOURCE", required = true)]
     pub(crate) sources: Vec<PathBuf>,
 

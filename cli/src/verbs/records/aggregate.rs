@@ -60,7 +60,8 @@ pub(super) struct AggregateArguments {
 
     /// Print these quantiles, in percent, of durationMs or the number that --of names: 50,95,99.9.
     /// Exact for up to 256 different values, else within 1 %; see --exact. A response takes the number
-    /// of its end if it has none, but not with -f
+    /// of its end if it has none, but not with -f. Where both tell it, as of durationMs, both count: -t
+    /// RESPONSE counts each request once
     #[arg(long, value_name = "PERCENT,...", conflicts_with_all = ABOUT_RECORDS)]
     quantile: Option<String>,
 

@@ -219,7 +219,8 @@ pub(crate) struct FilterArguments {
     #[arg(long = "ip", value_name = "CIDR", value_delimiter = ',')]
     pub(crate) addresses: Vec<String>,
 
-    /// Only records for which this holds: 'status >= 500 or durationMs > 250ms'; may be repeated
+    /// Only records for which this holds: 'status >= 500 or durationMs > 250ms'; may be repeated. Of a
+    /// field that a record does not have nothing holds, and `not` turns that around
     #[arg(short = 'w', long = "where", value_name = "EXPR")]
     pub(crate) expressions: Vec<String>,
 

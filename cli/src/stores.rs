@@ -6,10 +6,14 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use clap::{Command, CommandFactory as _};
 use flate2::read::MultiGzDecoder;
 use logq_format::STREAM_MAGIC;
-use logq_reader::Snapshot;
+use logq_query::nearest;
+use logq_reader::{OpenError, Snapshot};
+
+use crate::args::Arguments;
 
 /// The first bytes of compressed files.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
@@ -32,8 +36,20 @@ pub(crate) fn open(paths: &[PathBuf]) -> anyhow::Result<Snapshot> {
         paths if paths.iter().any(|path| is_stdin(path)) => {
             bail!("- is standard input, which can only be asked alone; import what comes from it")
         }
-        paths => Ok(Snapshot::open(paths)?),
+        paths => Snapshot::open(paths).map_err(|error| match misspelt_verb(&error) {
+            Some(verb) => anyhow!("{error}; did you mean `logq {verb}`?"),
+            None => error.into(),
+        }),
     }
+}
+
+/// The verb that was meant by what was taken for a store: the first word, which is none.
+fn misspelt_verb(error: &OpenError) -> Option<String> {
+    let OpenError::NoSuchPath { path } = error else { return None };
+    let word = std::env::args_os().nth(1).filter(|word| word == path.as_os_str())?;
+    let command = Arguments::command();
+    let verbs = command.get_subcommands().map(Command::get_name);
+    nearest(word.to_str()?, verbs).map(str::to_owned)
 }
 
 /// Whether these are the records of a pipe: no writer of this machine appends to them.

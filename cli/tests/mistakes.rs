@@ -51,6 +51,9 @@ fn wrong_words_are_answered_with_the_right_ones() {
     check(&scratch, &["-S", "15:00", "-U", "14:00", "store"], 2, &["the interval is empty"]);
     check(&scratch, &["-S", "run-7", "store"], 2, &["run"]);
     check(&scratch, &["-o", "xml", "store"], 2, &["short", "json", "cat"]);
+    check(&scratch, &["verfy", "store"], 2, &["no such store", "did you mean `logq verify`?"]);
+    let run = scratch.run(&["-c", "verfy"]);
+    assert!(!run.stderr.contains("did you mean"), "a store can have any name: {run:?}");
     // The caret stood under another place behind wide letters, and the reason behind it once more.
     let lines = ["\n  data.日本 = 1 or level = loud\n", "\n                           ^\n"];
     check(&scratch, &["-w", "data.日本 = 1 or level = loud", "store"], 2, &lines);

@@ -121,8 +121,13 @@ impl RecordsArguments {
     ///
     /// Says which flags do not go with that.
     pub(crate) fn top(mut self, fields: &str) -> anyhow::Result<Self> {
-        let lines =
-            self.lines.take().map_or(Ok(Lines::Newest(VALUES)), |text| Lines::new(&text))?;
+        let named = self.lines.take().map(|text| Lines::new(&text)).transpose()?;
+        let lines = match (named, self.aggregate.most()) {
+            (Some(_), Some(_)) => {
+                bail!("-n and --top say the same for `logq top`; give one of them")
+            }
+            (named, most) => named.or(most.map(Lines::Newest)).unwrap_or(Lines::Newest(VALUES)),
+        };
         let most = match lines {
             Lines::All => None,
             Lines::Newest(most) if most > 0 => Some(most),

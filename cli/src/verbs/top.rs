@@ -9,7 +9,8 @@ use crate::verbs::records::{self, RecordsArguments};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TopArguments {
-    /// The fields: url, status,method, data.user.id; -n says how many values, 10 unless it is given
+    /// The fields: url, status,method, data.user.id; -n or --top says how many values, 10 unless one is
+    /// given
     #[arg(value_name = "FIELD,...")]
     values: String,
 

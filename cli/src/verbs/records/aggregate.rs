@@ -43,7 +43,7 @@ pub(super) struct AggregateArguments {
     by: Option<String>,
 
     /// With --by: only the N most frequent values, the most frequent one first
-    #[arg(long, value_name = "N", requires = "by", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     top: Option<u64>,
 
     /// Draw how many records there are over time, a bar for each DURATION; of whole days on the
@@ -94,6 +94,11 @@ impl AggregateArguments {
         self.top = most;
     }
 
+    /// How many values are wanted, if that is said.
+    pub(super) fn most(&self) -> Option<u64> {
+        self.top
+    }
+
     /// Whether fields are named.
     pub(super) fn has_fields(&self) -> bool {
         self.by.is_some()
@@ -115,6 +120,11 @@ impl AggregateArguments {
     ///
     /// Says which word cannot be read.
     pub(super) fn wanted(&self, format: Format) -> anyhow::Result<Option<Aggregate>> {
+        if self.top.is_some() && self.by.is_none() {
+            bail!(
+                "--top is about the values of fields; name them with --by, as in --by url --top 5"
+            );
+        }
         if !self.is_any() {
             return Ok(None);
         }

@@ -64,16 +64,18 @@ impl<'a> Completeness<'a> {
     /// What the store covers, for those who have asked beyond that.
     fn covered(&self) -> String {
         let coverage = &self.report.coverage;
-        let (Some(first), Some(last)) = (coverage.first, coverage.last) else {
+        let Some(first) = coverage.first else {
             return "nothing matches; the store has no records yet".to_owned();
         };
+        // Who follows learns of the latest record only when it is one of those asked for.
+        let last = coverage.last.map_or_else(|| "on".to_owned(), |last| format!("to {last}"));
         let end = self.finality.end(coverage).map_or_else(
             || "nobody knows up to when it is complete".to_owned(),
             |end| format!("it is complete up to {end}"),
         );
         format!(
             "nothing matches, but the store does not cover all of the interval: its records are from \
-             {first} to {last}, and {end}"
+             {first} {last}, and {end}"
         )
     }
 
@@ -175,7 +177,9 @@ pub(crate) fn absorb(report: &mut Report, other: Report) {
     report.unknown_records = report.unknown_records.max(other.unknown_records);
     report.unknown_blocks = report.unknown_blocks.max(other.unknown_blocks);
     report.lost_records = report.lost_records.max(other.lost_records);
-    report.coverage = other.coverage;
+    let earlier = std::mem::replace(&mut report.coverage, other.coverage);
+    // Who follows does not look for where the store begins.
+    report.coverage.first = report.coverage.first.or(earlier.first);
     report.statistics.add_pass(&other.statistics);
 }
 

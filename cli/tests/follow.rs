@@ -314,6 +314,28 @@ fn following_ends_at_the_end_of_its_range() {
     assert_eq!(scratch.run(&wait).code, 1, "none can come any more");
 }
 
+/// Who followed did not know where the store begins, so that no answer without records was covered, and
+/// was told that the store has none.
+#[test]
+fn following_in_vain_tells_whether_the_store_covers_the_interval() {
+    let scratch = Scratch::new();
+    scratch.store("store", CLUSTER);
+    let interval = ["-S", "2026-02-03T14:00:01Z", "-U", "2026-02-03T14:00:02Z", "store"];
+    let before = ["-S", "2026-02-03T13:00:00Z", "-U", "2026-02-03T14:00:02Z", "store"];
+    for flags in [&["-g", "nowhere"][..], &["-f", "-g", "nowhere"], &["-f", "-cg", "nowhere"]] {
+        let run = scratch.run(&[flags, &interval].concat());
+        assert_eq!((run.code, run.stderr.as_str()), (1, ""), "{flags:?}");
+        let run = scratch.run(&[flags, &before].concat());
+        assert_eq!(run.code, 4, "{flags:?}: {run:?}");
+        assert!(
+            run.stderr.contains("its records are from 2026-02-03T14:00:00"),
+            "{flags:?}: {run:?}"
+        );
+    }
+    let run = scratch.run(&[&["-fq", "-o", "json", "--trailer"][..], &interval].concat());
+    assert!(run.stdout.contains("\"first\":\"2026-02-03T14:00:00."), "{run:?}");
+}
+
 #[test]
 fn several_stores_are_followed_as_one() {
     let scratch = Scratch::new();

@@ -1,5 +1,7 @@
 //! `-f`: the newest records, and those that come.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use logq_format::Timestamp;
@@ -16,7 +18,7 @@ use crate::explain::{self, Stages};
 use crate::following::{Asked, End, Followed, Following, Outlet, Stop};
 use crate::liveness::Finality;
 use crate::output::Printer;
-use crate::question;
+use crate::{question, stores};
 
 /// Flags about following.
 #[derive(Args, Clone, Debug, Default)]
@@ -89,7 +91,18 @@ pub(super) fn run(arguments: &RecordsArguments, stages: &Stages) -> anyhow::Resu
         Some(FollowOrder::Time) | None => Delivery::Ordered,
     };
     let followed = following.run(&mut out)?;
+    let followed = with_beginning(followed, &stores, arguments.trailer);
     finish(arguments, &asked, followed, &printer, &mut out, stages)
+}
+
+/// The same with the time of the store's first record, which is not looked for while following, where
+/// somebody asks: whether an answer without records is one that the store covers.
+fn with_beginning(mut followed: Followed, stores: &[PathBuf], is_asked: bool) -> Followed {
+    if followed.records == 0 || is_asked {
+        let opened = stores::open(stores).ok();
+        followed.report.coverage.first = opened.and_then(|snapshot| snapshot.coverage().first);
+    }
+    followed
 }
 
 /// Where to begin: a cursor goes first, then what is said of the number of records, then the range.

@@ -83,7 +83,12 @@ impl Fields {
                 Some(name) => fields.except.push(keys(name)?),
                 None => {
                     let column = Column::parse(name)?;
-                    fields.only.get_or_insert_default().push((column.name(), column));
+                    let (only, name) = (fields.only.get_or_insert_default(), column.name());
+                    // JSON readers would take either for the other.
+                    if only.iter().any(|(other, _)| *other == name) {
+                        bail!("--fields names {name} twice");
+                    }
+                    only.push((name, column));
                 }
             }
         }
@@ -184,6 +189,7 @@ mod tests {
         assert_eq!(names("url,bytes,-url").0, ["bytes"]);
         assert_eq!(names("-data.user").1, [["data", "user"]]);
         let message = |text: &str| Fields::new(text).unwrap_err().to_string();
+        assert_eq!(message("status,url,statusCode"), "--fields names statusCode twice");
         assert!(message("statusCod").contains("statusCode"));
         assert!(message(",").contains("names no field"));
         assert!(message("-data[0]").contains("cannot leave out"));

@@ -192,7 +192,9 @@ fn examples_of_the_help_and_the_readme_run() {
             scope.spawn(|| {
                 loop {
                     let Some(example) = next.lock().unwrap().next() else { return };
-                    troubles.lock().unwrap().extend(trouble(&example));
+                    // Not while the list is locked, or they would run one after another.
+                    let trouble = trouble(&example);
+                    troubles.lock().unwrap().extend(trouble);
                 }
             });
         }

@@ -13,7 +13,7 @@ const NAME_LEN: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct SharedPath {
     /// Paths, one after the other.
-    all: Arc<[u8]>,
+    all: Arc<Vec<u8>>,
     place: Range<usize>,
 }
 
@@ -33,7 +33,7 @@ impl SharedPath {
             places.push(start..all.len());
             start = all.len();
         }
-        let all: Arc<[u8]> = all.into();
+        let all = Arc::new(all);
         places.into_iter().map(|place| Self { all: Arc::clone(&all), place }).collect()
     }
 }
@@ -55,7 +55,7 @@ impl AsRef<Path> for SharedPath {
 impl From<&Path> for SharedPath {
     fn from(path: &Path) -> Self {
         let bytes = path.as_os_str().as_bytes();
-        Self { all: bytes.into(), place: 0..bytes.len() }
+        Self { all: Arc::new(bytes.to_vec()), place: 0..bytes.len() }
     }
 }
 

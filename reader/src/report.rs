@@ -123,7 +123,8 @@ pub struct Coverage {
     /// The time of the earliest record, if there is any.
     pub first: Option<Timestamp>,
     /// The time of the latest record, if there is any; of a stream that was selected up to a time, no
-    /// later than that.
+    /// later than that. Of a segment that is still written it is that among its last blocks, back to
+    /// those behind the last claims: where a writer lags, a later record may be in front of them.
     pub last: Option<Timestamp>,
     /// No record earlier than this can be appended any more, as far as the segments tell. `None` if
     /// they do not tell; [`Timestamp::MAX`] if every writer has left.

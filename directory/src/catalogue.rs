@@ -104,7 +104,7 @@ impl Catalogue {
     }
 
     /// The names of the segments in the order of their numbers, and what is known of finished ones.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Finished>)> {
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Finished>)> + Clone {
         let newest = self.entries.len().saturating_sub(1);
         let entries = self.entries.iter().enumerate();
         entries.map(move |(index, entry)| {

@@ -85,12 +85,13 @@ fn open_listed(
         None => fs::metadata(&listed.path).map_or(0, |found| found.len()),
     };
     let lens: Vec<u64> = listed.iter().map(len).collect();
-    // The oldest ones are those that are deleted next.
-    let keep = |index: usize| before.len() + index < OPEN_FILES_MAX;
+    // The oldest ones are those that are deleted next; the newest one is read in most answers.
+    let newest = listed.len().saturating_sub(1);
+    let keep = |index: usize| before.len() + index < OPEN_FILES_MAX || index == newest;
     let unfinished = listed.iter().enumerate().rev().filter(|(_, listed)| !listed.is_finished());
     let mut opened: Vec<_> = unfinished
         .map(|(index, Listed { path, .. })| {
-            let access = if index + 1 == listed.len() { Access::Read } else { Access::Map };
+            let access = if index == newest { Access::Read } else { Access::Map };
             FileSource::open(path, access, keep(index))
         })
         .collect();
@@ -148,7 +149,7 @@ impl<'d> Listing<'d> {
         let stamp = Stamp::of(directory).map_err(|source| refused(directory, source))?;
         if let Some(catalogue) = catalogue.as_ref().filter(|catalogue| catalogue.is_of(stamp)) {
             let names = catalogue.segments().map(|(name, _)| name);
-            let paths = SharedPath::all_in(directory, names).into_iter();
+            let paths = SharedPath::all_in(directory, names);
             let finished = catalogue.segments().map(|(_, finished)| finished);
             let listed = |(path, finished): (SharedPath, Option<&Finished>)| {
                 let told = finished.map(|finished| Told { finished: *finished, is_certain: true });

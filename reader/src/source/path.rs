@@ -18,23 +18,23 @@ pub(crate) struct SharedPath {
 }
 
 impl SharedPath {
-    /// The paths of files in a directory.
+    /// The paths of files in a directory, which must be the same names each time they are gone through.
     pub(crate) fn all_in<'n>(
         directory: &Path,
-        names: impl ExactSizeIterator<Item = &'n str>,
-    ) -> Vec<Self> {
+        names: impl ExactSizeIterator<Item = &'n str> + Clone,
+    ) -> impl Iterator<Item = Self> {
         let prefix = directory.join("").into_os_string().into_vec();
-        let mut places = Vec::with_capacity(names.len());
         let mut all = Vec::with_capacity(names.len() * (prefix.len() + NAME_LEN));
-        let mut start = 0;
-        for name in names {
+        for name in names.clone() {
             all.extend_from_slice(&prefix);
             all.extend_from_slice(name.as_bytes());
-            places.push(start..all.len());
-            start = all.len();
         }
-        let all = Arc::new(all);
-        places.into_iter().map(|place| Self { all: Arc::clone(&all), place }).collect()
+        let (all, mut end) = (Arc::new(all), 0);
+        names.map(move |name| {
+            let start = end;
+            end += prefix.len() + name.len();
+            Self { all: Arc::clone(&all), place: start..end }
+        })
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
         let names = ["0000000001-a.logq", "0000000002-b.logq", ""];
         for directory in ["", "/", "a/b", "a/b/"] {
             let directory = Path::new(directory);
-            let shared = SharedPath::all_in(directory, names.into_iter());
+            let shared: Vec<_> = SharedPath::all_in(directory, names.into_iter()).collect();
             assert_eq!(shared.len(), names.len());
             for (path, name) in shared.iter().zip(names) {
                 assert_eq!(**path, directory.join(name));

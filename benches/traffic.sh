@@ -16,6 +16,7 @@ work=${2:-$(mktemp -d "${TMPDIR:-/tmp}/logq-traffic.XXXXXX")}
 
 cargo build --release --locked --package logq --package logq-benches
 PATH="$PWD/target/release:$PATH"
+mkdir -p "$work"
 cd "$work"
 for peer in mawk goaccess; do
     command -v "$peer" >/dev/null || echo "missing peer: $peer (a package of that name in Debian)" >&2

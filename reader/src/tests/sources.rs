@@ -206,6 +206,24 @@ fn files_deleted_after_opening_are_read_while_they_are_open_and_told_otherwise()
     assert!(report.gaps.iter().all(|gap| gap.cause == Cause::Vanished), "{:?}", report.gaps);
 }
 
+/// However many segments a store has, the newest one is opened once.
+#[test]
+fn the_newest_segment_of_many_stays_open() {
+    let segments = cluster(77, Troubles::default());
+    let (_, newest) = segments.last().unwrap();
+    let empty = newest[..logq_format::FILE_HEADER_LEN].to_vec();
+    let mut many: Vec<_> = (1..=600).map(|number| (number, empty.clone())).collect();
+    let alone = [(601, newest.clone())];
+    many.extend(alone.clone());
+    let scratch = store(&many);
+    let snapshot = Snapshot::open(&[scratch.path()]).unwrap();
+    fs::remove_file(paths(scratch.path()).last().unwrap()).unwrap();
+    let (found, report) = lines(&snapshot, &Query::default());
+    assert!(!found.is_empty());
+    assert_eq!(found, lines(&in_memory(&alone), &Query::default()).0);
+    assert!(report.gaps.is_empty(), "{:?}", report.gaps);
+}
+
 #[test]
 fn what_is_no_store_is_refused_with_a_way_out() {
     let scratch = tempfile::tempdir().unwrap();

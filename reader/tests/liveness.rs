@@ -319,6 +319,8 @@ fn storm(seed: u64, is_abused: bool) -> (usize, usize) {
             0 => {
                 let index = random.usize(0..processes.len());
                 drop(processes.swap_remove(index));
+                // One that was stopped may hold the lock that the new one needs to join.
+                processes.iter().for_each(|process| process.signal(Signal::SIGCONT));
                 stopped = None;
                 processes.push(Process::spawn(&store, "bursts", random.u32(5..1000)));
             }

@@ -104,7 +104,7 @@ impl Catalogue {
     }
 
     /// The names of the segments in the order of their numbers, and what is known of finished ones.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Finished>)> + Clone {
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Finished>)> {
         let newest = self.entries.len().saturating_sub(1);
         let entries = self.entries.iter().enumerate();
         entries.map(move |(index, entry)| {
@@ -330,17 +330,10 @@ fn padded(name: &str) -> Option<[u8; NAME_LEN]> {
 
 /// The name that [`padded`] makes this of; `None` if it makes it of none.
 fn text_of(padded: &[u8; NAME_LEN]) -> Option<&str> {
-    // Looks at all of it, without a way out, which takes the processor a few steps.
-    let has = |wanted| padded.iter().fold(false, |has, byte| has | (*byte == wanted));
-    if has(b'/') {
-        return None;
-    }
-    if !has(0) {
-        return str::from_utf8(padded).ok();
-    }
     let end = padded.iter().rposition(|byte| *byte != 0)? + 1;
     let name = padded.get(..end)?;
-    if name.contains(&0) { None } else { str::from_utf8(name).ok() }
+    let is_bad = name.contains(&0) || name.contains(&b'/');
+    if is_bad { None } else { str::from_utf8(name).ok() }
 }
 
 #[cfg(test)]

@@ -33,16 +33,10 @@ pub fn segment_name(number: u64, created: Timestamp) -> String {
 /// The number has ten digits, or more where ten do not suffice; whatever stands between it and the
 /// extension is ignored.
 pub fn segment_number(name: &str) -> Option<u64> {
-    // A store has thousands of names, and a number of ten digits needs no checks.
-    let stem = name.as_bytes().strip_suffix(b".logq")?;
-    let digit_of = |byte: &u8| byte.wrapping_sub(b'0');
-    let len = stem.iter().position(|byte| digit_of(byte) > 9)?;
-    let digits = stem.get(..len).filter(|_| len >= 10 && stem.get(len) == Some(&b'-'))?;
-    if len == 10 {
-        let add = |number: u64, byte| number.wrapping_mul(10).wrapping_add(digit_of(byte).into());
-        return Some(digits.iter().fold(0, add));
-    }
-    name.get(..len)?.parse().ok()
+    let stem = name.strip_suffix(SEGMENT_EXTENSION)?.strip_suffix('.')?;
+    let (digits, _) = stem.split_once('-')?;
+    let well_formed = digits.len() >= 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if well_formed { digits.parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! From paths to segments: what is a store, what is a segment, what is neither.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use logq_directory::{Catalogue, Finished, Stamp};
 use logq_format::{MAGIC, SEGMENT_EXTENSION, segment_number};
 
 use crate::error::OpenError;
 use crate::segment::{Segment, Told};
-use crate::source::{Access, FileSource, SharedPath};
+use crate::source::{Access, FileSource};
 
 /// Segments that stay open, so that deleting them does not disturb the reader. Systems commonly
 /// allow a process 1024 open files.
@@ -31,7 +34,7 @@ pub(crate) fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Segment>, OpenErro
             check_is_segment(path, metadata.is_file())?;
             // Nobody knows whether a single file is still being written.
             let keep = segments.len() < OPEN_FILES_MAX;
-            let path = SharedPath::from(path);
+            let path = Arc::from(path);
             let source = FileSource::open(&path, Access::Read, keep)
                 .map_err(|source| refused(&path, source))?;
             segments.push(Segment::new(path, store, source));
@@ -105,7 +108,7 @@ fn open_listed(
         };
         match source {
             Ok(source) => {
-                let path = path.clone();
+                let path = Arc::clone(path);
                 segments.push(Segment::listed(path, store, source, len, *told));
             }
             // Retention has deleted it in this moment.
@@ -129,7 +132,7 @@ pub(crate) struct Listing<'d> {
 /// A segment of a store.
 #[derive(Debug)]
 struct Listed {
-    path: SharedPath,
+    path: Arc<Path>,
     /// What the catalogue says of it.
     told: Option<Told>,
 }
@@ -148,14 +151,16 @@ impl<'d> Listing<'d> {
         let catalogue = Catalogue::read(directory);
         let stamp = Stamp::of(directory).map_err(|source| refused(directory, source))?;
         if let Some(catalogue) = catalogue.as_ref().filter(|catalogue| catalogue.is_of(stamp)) {
-            let names = catalogue.segments().map(|(name, _)| name);
-            let paths = SharedPath::all_in(directory, names);
-            let finished = catalogue.segments().map(|(_, finished)| finished);
-            let listed = |(path, finished): (SharedPath, Option<&Finished>)| {
+            // Names without separators, perhaps thousands: what joining paths looks for is not there.
+            let mut path = directory.join("").into_os_string().into_vec();
+            let prefix = path.len();
+            let listed = |(name, finished): (&str, Option<&Finished>)| {
+                path.truncate(prefix);
+                path.extend_from_slice(name.as_bytes());
                 let told = finished.map(|finished| Told { finished: *finished, is_certain: true });
-                Listed { path, told }
+                Listed { path: Path::new(OsStr::from_bytes(&path)).into(), told }
             };
-            let segments = paths.zip(finished).map(listed).collect();
+            let segments = catalogue.segments().map(listed).collect();
             return Ok(Self { directory, stamp, segments });
         }
         let paths = list(directory)?;
@@ -181,7 +186,7 @@ impl<'d> Listing<'d> {
     }
 
     fn newest(&self) -> Option<&Path> {
-        self.segments.last().map(|listed| &*listed.path)
+        self.segments.last().map(|listed| listed.path.as_ref())
     }
 }
 

@@ -1,7 +1,7 @@
 //! One segment of a snapshot: its bytes, and what its first bytes tell about the rest.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use logq_directory::Finished;
 use logq_format::{
@@ -13,7 +13,7 @@ use logq_format::{
 use crate::hop::{Hop, Hopped, Stop, Until};
 use crate::report::Cause;
 use crate::scale::BATCH_BLOCKS_MAX;
-use crate::source::{Bytes, Fetch, FileSource, SharedPath};
+use crate::source::{Bytes, Fetch, FileSource};
 
 /// How far into a segment with a damaged header a block is looked for, to learn the marker from.
 const RECOVERY_BYTES: u64 = 1 << 20;
@@ -24,7 +24,7 @@ const SECTIONS_SINCE: FormatVersion = FormatVersion { major: 1, minor: 1 };
 /// One segment of a snapshot.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    path: SharedPath,
+    path: Arc<Path>,
     /// The store it belongs to: writers go on from segment to segment of one store.
     store: usize,
     source: Held,
@@ -96,7 +96,7 @@ impl Extent {
 }
 
 impl Segment {
-    pub(crate) fn new(path: impl Into<SharedPath>, store: usize, source: impl Into<Held>) -> Self {
+    pub(crate) fn new(path: impl Into<Arc<Path>>, store: usize, source: impl Into<Held>) -> Self {
         let (path, source, len_before, told) = (path.into(), source.into(), None, None);
         let (head, extent) = (OnceLock::new(), OnceLock::new());
         Self { path, store, source, len_before, head, extent, told, is_selection: false }
@@ -105,7 +105,7 @@ impl Segment {
     /// A segment of a store's listing, which had this length a moment before and of which a catalogue
     /// may say something.
     pub(crate) fn listed(
-        path: SharedPath,
+        path: Arc<Path>,
         store: usize,
         source: FileSource,
         len_before: u64,

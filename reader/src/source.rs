@@ -12,12 +12,10 @@ use crate::report::Cause;
 mod file;
 mod given;
 mod map;
-mod path;
 
 pub(crate) use file::{Access, FileSource, fill, identity, open, unreadable};
 pub(crate) use given::Given;
 pub use given::Source;
-pub(crate) use path::SharedPath;
 
 /// The bytes of one segment, as long as it was when the snapshot was taken.
 pub(crate) trait Fetch: Debug + Send + Sync {

@@ -1,6 +1,8 @@
 //! The beginning: from which place on, and what is there already.
 
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -19,7 +21,7 @@ use crate::query::{Order, Query};
 use crate::rows::{Rank, Rows};
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
-use crate::source::{Access, FileSource, SharedPath};
+use crate::source::{Access, FileSource};
 use crate::timeline::{Timeline, times};
 use crate::wanted::Wanted;
 
@@ -235,10 +237,10 @@ impl Follow<'_> {
                     continue;
                 }
                 let keep = segments.len() < OPEN_FILES_MAX;
-                let path = SharedPath::from(path.as_path());
+                let path: Arc<Path> = path.as_path().into();
                 match FileSource::open(&path, Access::Map, keep) {
                     Ok(source) => {
-                        segments.push(Segment::new(path, index, source));
+                        segments.push(Segment::new(Arc::clone(&path), index, source));
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => return Err(refused(&path, error).into()),

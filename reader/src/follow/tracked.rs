@@ -18,7 +18,7 @@ use crate::rows::Rank;
 use crate::scale::{BATCH_BLOCKS_MAX, STRIDE_BYTES, STRIDE_BYTES_MAX};
 use crate::seek::Seek;
 use crate::segment::{Head, Segment};
-use crate::source::{self, FileSource, SharedPath, identity};
+use crate::source::{self, FileSource, identity};
 use crate::view::View;
 
 /// A segment that is kept open.
@@ -107,7 +107,7 @@ impl Tracked {
 
     /// The segment as far as it is considered.
     pub(super) fn segment(&self) -> Segment {
-        let path = SharedPath::from(self.path.as_path());
+        let path = Arc::from(self.path.as_path());
         let source = FileSource::of(&path, self.file.clone(), self.identity, self.len);
         let segment = Segment::new(path, self.store, source);
         match &self.head {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{Ahead, Bytes, Fetch, SharedPath, map};
+use super::{Ahead, Bytes, Fetch, map};
 use crate::report::Cause;
 
 /// How the bytes of a file are got at.
@@ -37,7 +37,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
 /// A segment in a file.
 #[derive(Debug)]
 pub(crate) struct FileSource {
-    path: SharedPath,
+    path: Arc<Path>,
     len: u64,
     /// Device and inode: what the path must still lead to when the file is opened again.
     identity: Identity,
@@ -53,30 +53,30 @@ impl FileSource {
     ///
     /// With `keep` it stays open, so that it can be read even after it was deleted; without, it is
     /// opened again whenever it is read.
-    pub(crate) fn open(path: &SharedPath, access: Access, keep: bool) -> io::Result<Self> {
+    pub(crate) fn open(path: &Arc<Path>, access: Access, keep: bool) -> io::Result<Self> {
         let (file, metadata) = open(path)?;
         let (len, identity) = (metadata.len(), Identity::of(&metadata));
-        let path = path.clone();
+        let path = Arc::clone(path);
         let file = keep.then(|| Arc::new(file)).map_or_else(OnceLock::new, OnceLock::from);
         Ok(Self { path, len, identity, file, keep, access })
     }
 
     /// A file that nobody writes to any more, of which inode and length are known: it is opened when
     /// it is read first, and with `keep` stays open from then on.
-    pub(crate) fn later(path: &SharedPath, inode: u64, len: u64, keep: bool) -> Self {
-        let (path, file, access) = (path.clone(), OnceLock::new(), Access::Map);
+    pub(crate) fn later(path: &Arc<Path>, inode: u64, len: u64, keep: bool) -> Self {
+        let (path, file, access) = (Arc::clone(path), OnceLock::new(), Access::Map);
         let identity = Identity { device: None, inode };
         Self { path, len, identity, file, keep, access }
     }
 
     /// A file that was open already and of which `len` bytes are to be seen, by positioned reads.
     pub(crate) fn of(
-        path: &SharedPath,
+        path: &Arc<Path>,
         file: Option<Arc<File>>,
         identity: (u64, u64),
         len: u64,
     ) -> Self {
-        let (path, access) = (path.clone(), Access::Read);
+        let (path, access) = (Arc::clone(path), Access::Read);
         let identity = Identity { device: Some(identity.0), inode: identity.1 };
         let file = file.map_or_else(OnceLock::new, OnceLock::from);
         Self { path, len, identity, file, keep: false, access }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn both_ways_of_access_see_the_same_and_notice_truncation() {
         let scratch = tempfile::tempdir().unwrap();
-        let path: SharedPath = scratch.path().join("segment").into();
+        let path: Arc<Path> = scratch.path().join("segment").into();
         let bytes: Vec<u8> = (0..20_000_u32).map(|i| (i % 251) as u8).collect();
         for (access, keep) in
             [(Access::Read, true), (Access::Read, false), (Access::Map, true), (Access::Map, false)]
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn an_open_file_outlives_its_name_and_a_closed_one_is_recognized() {
         let scratch = tempfile::tempdir().unwrap();
-        let path: SharedPath = scratch.path().join("segment").into();
+        let path: Arc<Path> = scratch.path().join("segment").into();
         std::fs::write(&path, "old").unwrap();
         let kept = FileSource::open(&path, Access::Read, true).unwrap();
         let closed = FileSource::open(&path, Access::Read, false).unwrap();

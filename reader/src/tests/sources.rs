@@ -14,7 +14,7 @@ use super::cluster::{Troubles, cluster};
 use super::equivalence::{check, in_memory, lines};
 use crate::report::Cause;
 use crate::segment::Segment;
-use crate::source::{Access, Fetch, FileSource, SharedPath};
+use crate::source::{Access, Fetch, FileSource};
 use crate::{OpenError, Order, Query, Snapshot};
 
 /// Writes segments to a new directory, in reverse, so that its order tells nothing.
@@ -37,7 +37,7 @@ pub(super) fn paths(directory: &Path) -> Vec<PathBuf> {
 /// A snapshot of files that are read in this way.
 fn by(directory: &Path, access: Access, keep: bool) -> Snapshot {
     let open = |path: &PathBuf| {
-        let path = SharedPath::from(path.as_path());
+        let path: Arc<Path> = path.as_path().into();
         let source = FileSource::open(&path, access, keep).unwrap();
         Segment::new(path, 0, Box::new(source))
     };

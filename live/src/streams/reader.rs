@@ -132,9 +132,9 @@ impl Reader {
     async fn stands_back(&mut self, published: u64) -> bool {
         let left = published.saturating_sub(self.offset);
         let far = if self.behind.is_some() { left > 0 } else { left > BEHIND_LEN };
-        let mut stays = self.stream.hurries() || (far && Hurry::of_any());
+        let hurries = || self.stream.hurries() || (far && Hurry::of_any());
+        let mut stays = hurries();
         if stays && self.behind.is_none() {
-            let hurries = || self.stream.hurries() || (far && Hurry::of_any());
             stays = outlasts(self.stream.reader_count(), hurries, tokio::time::sleep).await;
         }
         if stays != self.behind.is_some() {

@@ -257,10 +257,12 @@ impl Stream {
     /// Puts the pen down: the writer is gone and may come back. Returns the turn that begins.
     pub(super) fn interrupt(&self, mut pen: Pen) -> u64 {
         self.record_or_say(State::Interrupted);
-        self.progress.send_modify(|progress| progress.state = State::Interrupted);
         pen.turn += 1;
         let turn = pen.turn;
-        self.return_pen(pen);
+        // Under one lock: whoever learns that the writer is gone finds the pen.
+        let mut place = self.pen();
+        self.progress.send_modify(|progress| progress.state = State::Interrupted);
+        *place = Some(pen);
         turn
     }
 
@@ -325,4 +327,32 @@ impl Stream {
 /// The length of bytes, as offsets count.
 pub(super) fn byte_count(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_learns_that_the_writer_is_gone_finds_the_pen() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::temporary(scratch.path()).unwrap());
+        let (kind, journal) = (ContentType::of(None), Journal::none());
+        let name = "s".parse().unwrap();
+        let (stream, pen) = Stream::create(&directory, name, kind, &journal).unwrap();
+        let mut pen = Some(pen);
+        for round in 0..1_000 {
+            stream.reopen().unwrap();
+            let written = pen.take().unwrap();
+            pen = std::thread::scope(|scope| {
+                scope.spawn(|| stream.interrupt(written));
+                let begun = Instant::now();
+                while stream.progress().state != State::Interrupted {
+                    assert!(begun.elapsed() < Duration::from_secs(20), "round {round}");
+                }
+                stream.take_pen()
+            });
+            assert!(pen.is_some(), "round {round}");
+        }
+    }
 }
